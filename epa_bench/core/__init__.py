@@ -1,0 +1,1 @@
+"""Ground floor: errors, records, digests, files, the store. Nothing here imports torch."""

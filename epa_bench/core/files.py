@@ -1,0 +1,113 @@
+"""Writing so that a reader never sees half a file, and reading JSON lines so that damage is named by row."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from epa_bench.core.errors import DataError, Problem, StoreError, list_problems
+from epa_bench.core.records import Record
+
+_R = TypeVar("_R", bound=Record)
+
+_DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns the operating system's refusals to write below `path` into a StoreError that says what to do."""
+    try:
+        yield
+    except OSError as error:
+        place = Path(error.filename) if isinstance(error.filename, str) else path
+        if error.errno in _DISK_FULL:
+            raise disk_full(place) from error
+        if error.errno in _NO_PERMISSION:
+            raise StoreError(
+                f"no permission to write {place}. Make the folder writable, or choose another with "
+                "--set output.folder=..."
+            ) from error
+        if error.errno in _NO_FOLDER:
+            raise StoreError(f"cannot write {place}: a file stands where a folder should be") from error
+        raise
+
+
+def disk_full(place: Path) -> StoreError:
+    return StoreError(
+        f"no space left to write {place}. What was finished is kept; free some space, or choose another "
+        "folder with --set output.folder=..., and run the same command again."
+    )
+
+
+def no_space_left(folder: Path) -> bool:
+    """Whether the disk that holds `folder` is full to the last 64 KiB."""
+    return shutil.disk_usage(folder).free < 2**16
+
+
+def atomic_write_text(path: Path, text: str) -> None:
+    """Writes a whole file or leaves the old one: temporary file beside it, fsync, rename.
+
+    Raises StoreError where the disk is full or the folder not writable.
+    """
+    with storage_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with staged.open("w", encoding="utf-8", newline="\n") as file:
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(staged, path)
+        finally:
+            staged.unlink(missing_ok=True)
+
+
+def write_records(path: Path, records: Iterable[Record]) -> None:
+    """One JSON line a record, atomically. Raises StoreError as `atomic_write_text`."""
+    atomic_write_text(path, "".join(record.model_dump_json(exclude_none=True) + "\n" for record in records))
+
+
+def read_records(path: Path, kind: type[_R]) -> list[_R]:
+    """The records of a JSON-lines file.
+
+    Raises DataError that lists every damaged row by number.
+    """
+    if path.stat().st_size == 0:
+        return []
+    records: list[_R] = []
+    problems: list[Problem] = []
+    # Not splitlines(): it would also break rows at U+2028 and its like inside a text.
+    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
+        try:
+            records.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(str(part) for part in first["loc"])
+            problems.append(Problem(f"{path}, row {number}", f"{place + ': ' if place else ''}{first['msg']}"))
+    if problems:
+        raise DataError(list_problems(problems, str(path)))
+    return records
+
+
+def write_json(path: Path, value: object) -> None:
+    """Indented JSON with sorted keys, atomically; refuses NaN with ValueError."""
+    atomic_write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def inside(folder: Path, name: str) -> Path:
+    """`folder/name`, where `name` comes from a configuration file and must not leave the folder.
+
+    Raises ValueError where it would (`..`, an absolute path, a link out of the folder).
+    """
+    path = (folder / name).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        raise ValueError(f"{name!r} leads out of {folder}")
+    return path

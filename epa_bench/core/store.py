@@ -1,0 +1,223 @@
+"""The content-addressed store: a cell is one step's work, found by everything that went into it.
+
+    ROOT/store.json                      the format's version
+    ROOT/cells/STEP/DIGEST/cell.json     what it is: config, inputs, versions, and the sha256 of its files
+    ROOT/staging/STEP-DIGEST/            work in progress; kept after a crash, so that a step can go on from it
+    ROOT/locks/DIGEST.lock               held by the process that computes the cell, released by its death
+
+A cell appears by one rename, so it is complete or absent. Its address is known before it is computed (a digest of
+recipes, as in Nix), so what is owed can be listed without running anything.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+from pydantic import ValidationError
+
+from epa_bench.core.digest import digest_of, file_sha256
+from epa_bench.core.errors import StoreError
+from epa_bench.core.files import atomic_write_text, disk_full, no_space_left, storage_errors, write_json
+from epa_bench.core.records import Record
+
+FORMAT = 1
+"""Raised when the layout above or the meaning of a cell's address changes."""
+
+_MANIFEST = "cell.json"
+
+
+@dataclass(frozen=True)
+class CellSpec:
+    """The recipe of a cell. Two equal recipes are the same cell."""
+
+    step: str
+    """Name of the step that computes it."""
+
+    config: Mapping[str, Any]
+    """The resolved settings the step reads, and only those."""
+
+    inputs: Mapping[str, "CellSpec"]
+    """The cells it reads, by the name the step knows them by."""
+
+    versions: Mapping[str, str]
+    """Code digest of the step's rooms and versions of its engines."""
+
+    label: str = ""
+    """For people; not part of the address."""
+
+    hints: Mapping[str, Any] = field(default_factory=dict)
+    """Where to find what `config` names by content (a path); not part of the address."""
+
+    after: tuple["CellSpec", ...] = ()
+    """Cells that must be there first but whose content is determined by `inputs` (a cache); not part of the address."""
+
+    @cached_property
+    def digest(self) -> str:
+        return digest_of(self.recipe())
+
+    def recipe(self) -> dict[str, Any]:
+        """What the address is the digest of."""
+        return {
+            "step": self.step,
+            "config": self.config,
+            "inputs": {name: spec.digest for name, spec in self.inputs.items()},
+            "versions": self.versions,
+        }
+
+    @property
+    def needs(self) -> tuple["CellSpec", ...]:
+        """Every cell that must be done before this one."""
+        return (*self.inputs.values(), *self.after)
+
+
+class _Output(Record):
+    sha256: str
+    bytes: int
+
+
+class Manifest(Record):
+    """`cell.json`."""
+
+    format: int
+    label: str
+    recipe: dict[str, Any]
+    outputs: dict[str, _Output]
+
+    seconds: float
+    """Wall time of the last attempt; a resumed cell took longer in all."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A finished cell on disk."""
+
+    folder: Path
+    manifest: Manifest
+
+    def file(self, name: str) -> Path:
+        """Path of an output, checked against the size it was written with.
+
+        Raises StoreError where the file is missing or has been changed.
+        """
+        path = self.folder / name
+        expected = self.manifest.outputs.get(name)
+        if expected is None:
+            raise StoreError(f"{self.folder} holds no {name}; it holds {', '.join(sorted(self.manifest.outputs))}")
+        if not path.is_file() or path.stat().st_size != expected.bytes or file_sha256(path) != expected.sha256:
+            raise StoreError(
+                f"{path} is not what was written (damaged or edited). Delete the folder {self.folder} and run again: "
+                "only this cell and what needs it will be recomputed."
+            )
+        return path
+
+
+class Store:
+    """A folder of cells. Opening a folder that holds another format raises StoreError and touches nothing."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        stamp = root / "store.json"
+        with storage_errors(root):
+            if stamp.exists():
+                _check_format(stamp)
+                return
+            if root.is_dir() and any(root.iterdir()):
+                raise StoreError(f"{root} is not empty and not an epa-bench store; choose another output.folder")
+            write_json(stamp, {"format": FORMAT})
+
+    def folder(self, spec: CellSpec) -> Path:
+        """Where the cell is, or will be."""
+        return self.root / "cells" / spec.step / spec.digest
+
+    def has(self, spec: CellSpec) -> bool:
+        return (self.folder(spec) / _MANIFEST).is_file()
+
+    def open(self, spec: CellSpec) -> Cell:
+        """The finished cell. Raises StoreError where it is absent, damaged or of another format."""
+        path = self.folder(spec) / _MANIFEST
+        try:
+            manifest = Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError as error:
+            raise StoreError(f"no {spec.step} cell at {path.parent}; run the sweep first") from error
+        except ValidationError as error:
+            raise StoreError(f"{path} is damaged; delete the folder {path.parent} and run again") from error
+        if manifest.format != FORMAT:
+            raise _other_format(path, manifest.format)
+        return Cell(path.parent, manifest)
+
+    def compute(self, spec: CellSpec, work: Callable[[Path], None], *, resumes: bool = False) -> Cell:
+        """The cell, computed by `work(staging folder)` unless it is there already.
+
+        Another process that computes the same cell is waited for. `resumes`: the step goes on from what an earlier,
+        killed attempt left in the staging folder; otherwise it starts from an empty one.
+        Raises StoreError where the disk is full or not writable; whatever `work` raises leaves no cell.
+        """
+        if self.has(spec):
+            return self.open(spec)
+        with storage_errors(self.root):
+            (self.root / "locks").mkdir(parents=True, exist_ok=True)
+            with FileLock(self.root / "locks" / f"{spec.digest}.lock"):
+                if not self.has(spec):
+                    self._compute_locked(spec, work, resumes)
+        return self.open(spec)
+
+    def _compute_locked(self, spec: CellSpec, work: Callable[[Path], None], resumes: bool) -> None:
+        staging = self.root / "staging" / f"{spec.step}-{spec.digest}"
+        if staging.exists() and not resumes:
+            shutil.rmtree(staging)
+        staging.mkdir(parents=True, exist_ok=True)
+        start = time.monotonic()
+        try:
+            work(staging)
+        except Exception as error:
+            # Writers of weights report a full disk as errors of their own (SafetensorError, RuntimeError).
+            if no_space_left(staging):
+                raise disk_full(staging) from error
+            raise
+        manifest = Manifest(
+            format=FORMAT,
+            label=spec.label,
+            recipe=spec.recipe(),
+            outputs=_seal(staging),
+            seconds=time.monotonic() - start,
+        )
+        atomic_write_text(staging / _MANIFEST, manifest.model_dump_json(indent=1) + "\n")
+        folder = self.folder(spec)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(staging, folder)
+
+
+def _seal(folder: Path) -> dict[str, _Output]:
+    """Flushes every file to disk and takes its digest."""
+    outputs = {}
+    for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != _MANIFEST):
+        with path.open("rb") as file:
+            os.fsync(file.fileno())
+        name = path.relative_to(folder).as_posix()
+        outputs[name] = _Output(sha256=file_sha256(path), bytes=path.stat().st_size)
+    return outputs
+
+
+def _check_format(stamp: Path) -> None:
+    class Stamp(Record):
+        format: int
+
+    try:
+        found = Stamp.model_validate_json(stamp.read_bytes()).format
+    except ValidationError as error:
+        raise StoreError(f"{stamp} is not an epa-bench store's; choose another output.folder") from error
+    if found != FORMAT:
+        raise _other_format(stamp, found)
+
+
+def _other_format(path: Path, found: int) -> StoreError:
+    return StoreError(
+        f"{path} was written in store format {found}, this version reads format {FORMAT}. Nothing was changed: use the "
+        "version of epa-bench that wrote it, or choose another output.folder."
+    )
