@@ -1,0 +1,63 @@
+"""The sweep's grid: methods times their lists, each point an arm with a stable name."""
+
+import itertools
+
+from epa_bench.config.schema import Method, Sweep
+from epa_bench.core.records import Record
+
+_AXES = {
+    "beta": "beta",
+    "learning_rate": "lr",
+    "strong": "s",
+    "weak": "w",
+    "weak_source": "",
+    "weak_pool": "",
+    "nll": "nll",
+}
+"""Fields of a method that multiply, and how each is written in an arm's name where it varies."""
+
+
+class Arm(Record):
+    """One point of the grid: what a checkpoint is trained by, but for the seed."""
+
+    name: str
+    method: str
+    loss: str
+    beta: float
+    learning_rate: float
+    strong: int
+    weak: int
+    weak_source: str
+    weak_pool: str
+    nll: float
+    seeds: tuple[int, ...]
+
+    def recipe(self) -> dict[str, str | int | float]:
+        """What decides the weights, whatever the arm is called."""
+        recipe = self.model_dump(exclude={"name", "method", "seeds"})
+        if self.weak == 0:
+            del recipe["weak_source"], recipe["weak_pool"]
+        return recipe
+
+
+def expand(sweep: Sweep) -> tuple[Arm, ...]:
+    """The arms of a sweep, methods in the file's order, the last axis varying fastest."""
+    return tuple(
+        arm
+        for name, method in sweep.methods.items()
+        for arm in _expand_method(name, method, method.seeds or sweep.seeds)
+    )
+
+
+def _expand_method(name: str, method: Method, seeds: tuple[int, ...]) -> list[Arm]:
+    axes = {axis: getattr(method, axis) for axis in _AXES}
+    arms = []
+    for point in itertools.product(*axes.values()):
+        values = dict(zip(axes, point, strict=True))
+        varying = [f"{_AXES[axis]}{_short(values[axis])}" for axis in _AXES if len(axes[axis]) > 1]
+        arms.append(Arm(name="-".join([name, *varying]), method=name, loss=method.loss, seeds=seeds, **values))
+    return arms
+
+
+def _short(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

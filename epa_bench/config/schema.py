@@ -1,0 +1,261 @@
+"""The sweep file's schema. Every field has its unit and, where the paper names it, its symbol."""
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BeforeValidator, Field
+
+from epa_bench.core.records import Finite, Record
+
+_T = TypeVar("_T")
+
+Positive = Annotated[Finite, Field(gt=0)]
+Fraction = Annotated[Finite, Field(ge=0, le=1)]
+Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
+"""Names become file and folder names: lower case, digits, `_`, `.` and `-`, so that none leads out of its folder."""
+
+
+def _as_tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list | tuple) else (value,)
+
+
+Grid = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
+"""One value or a list of them; lists multiply into the sweep's grid."""
+
+
+class ScratchModel(Record):
+    """A Llama trained from nothing."""
+
+    hidden_size: Count = 128
+    intermediate_size: Count = 384
+    num_hidden_layers: Count = 4
+
+    num_attention_heads: Count = 4
+    """The head size, hidden_size / num_attention_heads, must be at least 32: attention kernels serve nothing smaller."""
+
+    vocab_size: Annotated[int, Field(ge=300)] = 512
+    """Of the byte-level tokenizer trained on the spot; 256 bytes and the special tokens included."""
+
+    max_position_embeddings: Count = 512
+    rope_theta: Positive = 10000.0
+    initializer_range: Positive = 0.02
+    """Standard deviation of the initial weights. Small models learn to copy sooner with a wider one."""
+
+
+class Sft(Record):
+    """Supervised stage of a from-scratch reference."""
+
+    num_train_epochs: Count = 1
+    batch_size: Count = 64
+    learning_rate: Positive = 3e-3
+    warmup_ratio: Fraction = 0.1
+    weight_decay: Annotated[Finite, Field(ge=0)] = 0.01
+    seed: int = 0
+
+
+class ScratchReference(Record):
+    """The reference is made here: tokenizer, model and supervised training."""
+
+    kind: Literal["scratch"]
+    model: ScratchModel = ScratchModel()
+    sft: Sft = Sft()
+    template: Literal["chat"] = "chat"
+
+
+class CheckpointReference(Record):
+    """The reference is a Hugging Face checkpoint: a folder, or a hub name with its revision."""
+
+    kind: Literal["checkpoint"]
+    path: str
+
+    revision: str | None = None
+    """Commit of a hub checkpoint; required for a hub name, so that the sweep can be repeated."""
+
+    template: Literal["chat", "plain"] = "chat"
+    """`chat`: the tokenizer's own chat template; `plain`: prompt and response are concatenated as they are."""
+
+    trust_remote_code: bool = False
+    """Runs Python code that ships with the checkpoint. Leave it off unless you have read that code."""
+
+
+Reference = Annotated[ScratchReference | CheckpointReference, Field(discriminator="kind")]
+
+
+class EmbeddedData(Record):
+    """Procedurally generated instructions; the preference pairs are sampled from the reference itself."""
+
+    kind: Literal["embedded"]
+    sft_prompts: Count = 6000
+    """Instructions the from-scratch reference is trained on."""
+
+    correct: Fraction = 0.6
+    """Share of supervised targets that are right."""
+
+    off_topic: Fraction = 0.15
+    """Share of supervised targets that answer another prompt: the mass EPA's weak negatives push on."""
+
+    train_prompts: Count = 800
+    eval_prompts: Count = 300
+
+    responses: Annotated[int, Field(ge=2)] = 4
+    """Responses sampled a prompt, at temperature 1."""
+
+    max_new_tokens: Count = 24
+    max_length: Count = 96
+    """Tokens of prompt and response together."""
+
+    seed: int = 0
+
+
+class FilesData(Record):
+    """Preference data in TRL's formats: local JSONL, JSON, Parquet (or .gz), or a hub data set."""
+
+    kind: Literal["files"]
+    train: str
+    eval: str
+    train_split: str = "train"
+    eval_split: str = "test"
+    """Splits of a hub data set; local files have none."""
+
+    revision: str | None = None
+    """Commit of a hub data set; required for a hub name."""
+
+    invalid_rows: Literal["error", "drop"] = "error"
+    """Rows with an empty response, identical responses and the like: refuse the file, or drop and count them."""
+
+    train_limit: Count | None = None
+    eval_limit: Count | None = None
+    """Take only the first rows."""
+
+    max_length: Count = 1024
+    """Tokens of prompt and response together; a longer response is cut on the right and counted."""
+
+
+Data = Annotated[EmbeddedData | FilesData, Field(discriminator="kind")]
+
+
+class Method(Record):
+    """One way of training from the reference; every list multiplies into the grid."""
+
+    loss: str
+    """A name that `epa-bench losses` lists."""
+
+    beta: Grid[Positive] = (0.1,)
+    """beta of s = beta * (log pi - log pi_ref)."""
+
+    learning_rate: Grid[Positive] = (5e-7,)
+
+    strong: Grid[Count] = (1,)
+    """S, strong negatives a group: dispreferred responses to the same prompt."""
+
+    weak: Grid[Annotated[int, Field(ge=0)]] = (0,)
+    """W, weak negatives a group: responses to other prompts, scored under this one."""
+
+    weak_source: Grid[Literal["chosen", "rejected", "both"]] = ("both",)
+    """Which responses of the other prompts are drawn."""
+
+    weak_pool: Grid[Literal["step", "dataset"]] = ("step",)
+    """Where weak negatives are drawn from: the groups of one optimizer step, or the whole data set."""
+
+    nll: Grid[Annotated[Finite, Field(ge=0)]] = (0.0,)
+    """Weight of the added negative log-likelihood of the chosen response, per token."""
+
+    seeds: tuple[int, ...] | None = None
+    """Instead of the sweep's seeds."""
+
+
+class Training(Record):
+    """Shared by every method. Names are those of transformers.TrainingArguments."""
+
+    per_device_train_batch_size: Count = 8
+    """Comparison groups a forward pass."""
+
+    gradient_accumulation_steps: Count = 4
+    """Forward passes an optimizer step. Results depend on the product with the batch size, not on the split."""
+
+    num_train_epochs: Count = 1
+    warmup_ratio: Fraction = 0.1
+    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
+    weight_decay: Annotated[Finite, Field(ge=0)] = 0.0
+    max_grad_norm: Positive = 1.0
+
+    data_seed: int | None = None
+    """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
+    it every seed draws its own."""
+
+    save_steps: Count | None = None
+    """Optimizer steps between the checkpoints a killed run resumes from."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    gradient_checkpointing: bool = False
+
+    @property
+    def groups_per_step(self) -> int:
+        return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+class Engine(Record):
+    """What generates and scores."""
+
+    script: str | None = None
+    """JSON lines of {prompt, response}: answers are read from here instead of generated, for every checkpoint."""
+
+    batch_size: Count = 64
+    """Sequences a batch."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class GoldJudge(Record):
+    """The embedded task's programmatic reward as a Bradley-Terry judge."""
+
+    kind: Literal["gold"] = "gold"
+
+
+class Table(Record):
+    """The margin table."""
+
+    baseline: str = "dpo"
+    """Method every other one is compared with."""
+
+    level: Annotated[Finite, Field(gt=0.5, lt=1)] = 0.95
+    """Confidence level of the intervals."""
+
+
+class Output(Record):
+    """Where results go; both folders are made if absent."""
+
+    folder: str = "runs"
+    """Holds the store shared by sweeps and one folder a sweep."""
+
+    leaderboards: str = "leaderboards"
+
+
+class Execution(Record):
+    """How cells run on this machine."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    workers: Count | None = None
+    """Processes side by side; on CPU one a core by default (one thread each), on CUDA one."""
+
+
+class Sweep(Record):
+    """A sweep file."""
+
+    name: Name
+    reference: Reference
+    data: Data
+    methods: Annotated[dict[Name, Method], Field(min_length=1)]
+    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+    """Training seeds. A seed decides the order of the data and the draw of weak negatives."""
+
+    training: Training = Training()
+    suites: dict[Name, dict[str, Any]] = Field(default_factory=dict)
+    """Suite name -> keys of its suite.yaml to override."""
+
+    judge: GoldJudge = GoldJudge()
+    engine: Engine = Engine()
+    table: Table = Table()
+    output: Output = Output()
+    execution: Execution = Execution()
