@@ -1,0 +1,110 @@
+"""The table of losses."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from epa_bench.core.errors import ConfigError
+from epa_bench.losses.scores import GroupScores
+from epa_bench.losses.table import LOSSES, LossSpec, get_loss
+
+EVERY_LOSS = pytest.mark.parametrize("spec", LOSSES.values(), ids=list(LOSSES))
+
+
+def groups(spec: LossSpec, logps: torch.Tensor) -> GroupScores:
+    """Groups of the size the loss allows: all strong, but for a weak last column where it uses one."""
+    strong_GK = torch.ones_like(logps, dtype=torch.bool)
+    strong_GK[:, 0] = False
+    if spec.uses_weak:
+        strong_GK[:, -1] = False
+    return GroupScores(
+        logps_GK=logps,
+        ref_logps_GK=torch.full_like(logps, -20.0),
+        tokens_GK=torch.full_like(logps, 7, dtype=torch.long),
+        mask_GK=torch.ones_like(logps, dtype=torch.bool),
+        strong_GK=strong_GK,
+        beta=0.1,
+    )
+
+
+def candidates(spec: LossSpec) -> int:
+    return 1 + (3 if spec.max_strong is None else spec.max_strong) + spec.uses_weak
+
+
+def test_reading_the_table_does_not_import_torch() -> None:
+    code = (
+        "import json, sys; from epa_bench.losses.table import LOSSES, get_loss; get_loss('epa')\n"
+        "print(json.dumps([list(LOSSES), 'torch' in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [["epa", "dpo"], False]
+
+
+@EVERY_LOSS
+def test_metadata_is_complete(spec: LossSpec) -> None:
+    assert LOSSES[spec.name] is spec
+    assert spec.summary
+    assert "\n" not in spec.summary
+    assert "arXiv" in spec.source
+    assert spec.uses_weak == (spec.max_weak != 0)
+
+
+@EVERY_LOSS
+def test_step_0_is_what_the_table_says(spec: LossSpec) -> None:
+    losses_G = spec.load()(groups(spec, torch.full((3, candidates(spec)), -20.0)))
+    negatives_G = torch.tensor([candidates(spec) - 1] * 3)
+    assert losses_G.shape == (3,)
+    torch.testing.assert_close(losses_G, spec.step0(negatives_G))
+
+
+@EVERY_LOSS
+def test_raising_the_positive_and_lowering_a_negative_lower_the_loss(spec: LossSpec) -> None:
+    generator = torch.Generator().manual_seed(7)
+    logps = (-20 + 5 * torch.randn(50, candidates(spec), generator=generator)).requires_grad_()
+    (grad_GK,) = torch.autograd.grad(spec.load()(groups(spec, logps)).sum(), logps)
+    assert (grad_GK[:, 0] < 0).all()
+    assert (grad_GK[:, 1:] > 0).all()
+
+
+@EVERY_LOSS
+def test_a_group_depends_on_its_batch_only_if_the_table_says_so(spec: LossSpec) -> None:
+    logps = -20 + 5 * torch.randn(8, candidates(spec), generator=torch.Generator().manual_seed(8))
+    loss = spec.load()
+    alone_G = torch.cat([loss(groups(spec, logps[g : g + 1])) for g in range(8)])
+    assert torch.allclose(alone_G, loss(groups(spec, logps)), rtol=1e-6, atol=0) == (not spec.couples_batch)
+
+
+@EVERY_LOSS
+def test_the_reference_matters_unless_the_table_says_it_is_not_needed(spec: LossSpec) -> None:
+    logps = -20 + 5 * torch.randn(1, candidates(spec), generator=torch.Generator().manual_seed(9))
+    one = groups(spec, logps)
+    other_ref_GK = one.ref_logps_GK.clone()
+    other_ref_GK[:, 0] -= 3
+    other = GroupScores(logps, other_ref_GK, one.tokens_GK, one.mask_GK, one.strong_GK, one.beta)
+    assert torch.equal(spec.load()(one), spec.load()(other)) == spec.reference_free
+
+
+@pytest.mark.parametrize("negatives", [0, 1, 3, 7])
+@pytest.mark.parametrize("name", ["epa", "dpo"])
+def test_step_0_of_the_softmax_losses_is_the_log_of_the_candidates(name: str, negatives: int) -> None:
+    assert get_loss(name).step0(torch.tensor([negatives])).item() == pytest.approx(math.log(1 + negatives), abs=1e-6)
+
+
+@pytest.mark.parametrize(("name", "hint"), [("edpo", "did you mean 'dpo'"), ("EPA", "did you mean 'epa'")])
+def test_an_unknown_name_is_answered_with_the_nearest(name: str, hint: str) -> None:
+    with pytest.raises(ConfigError, match=rf"expected one of epa, dpo, got '{name}'; {hint}"):
+        get_loss(name)
+
+
+def test_a_name_near_nothing_gets_no_hint() -> None:
+    with pytest.raises(ConfigError, match=r"expected one of epa, dpo, got 'quaternion'$"):
+        get_loss("quaternion")
+
+
+def test_the_table_cannot_be_changed_by_its_readers() -> None:
+    with pytest.raises(TypeError):
+        LOSSES["mine"] = LOSSES["epa"]  # type: ignore[index]
