@@ -1,0 +1,1 @@
+"""Readers, rendering, the plan of comparison groups and the embedded task: what is known before a model loads."""

@@ -1,0 +1,86 @@
+"""Preference rows of every accepted layout (see `layouts.py`) as one record; what teaches nothing is counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from epa_bench.core.errors import DataError, Problem, list_problems
+from epa_bench.core.records import Preference
+from epa_bench.data.layouts import ParsedRow, parse_row
+from epa_bench.data.turns import DefectiveRowError, MalformedRowError
+
+
+@dataclass(frozen=True, slots=True)
+class PreferenceFile:
+    """What was read, and everything that was not."""
+
+    preferences: tuple[Preference, ...]
+
+    dropped: Mapping[str, int]
+    """Reason -> rows dropped. Empty unless `invalid_rows="drop"`."""
+
+    dropped_responses: Mapping[str, int]
+    """Reason -> single rejected responses dropped from rows that were kept because others remained."""
+
+    tied_best: int
+    """Rows of scored responses whose best score occurs more than once; the first of them is the chosen one."""
+
+
+def read_preferences(
+    rows: Iterable[tuple[str, Mapping[str, Any]]], *, invalid_rows: Literal["error", "drop"]
+) -> PreferenceFile:
+    """Reads (where, row) pairs. Raises one DataError that lists all problems.
+
+    Malformed rows (a missing column, a wrong type) are always errors. Rows that teach nothing (`empty prompt`,
+    `empty response`, `identical responses`, `equal scores`, `prompts differ`) are errors too, or with
+    `invalid_rows="drop"` dropped and counted; of several rejected responses only the bad ones go.
+    """
+    preferences: list[Preference] = []
+    problems: list[Problem] = []
+    dropped: Counter[str] = Counter()
+    dropped_responses: Counter[str] = Counter()
+    defects, tied_best = 0, 0
+    for where, row in rows:
+        try:
+            found = parse_row(row)
+            bad = _check(found)
+            if bad and (invalid_rows == "error" or len(bad) == len(found.rejected)):
+                raise next(iter(bad.values()))
+        except MalformedRowError as error:
+            problems.append(Problem(where, str(error)))
+        except DefectiveRowError as defect:
+            if invalid_rows == "drop":
+                dropped[defect.reason] += 1
+            else:
+                defects += 1
+                problems.append(Problem(where, str(defect)))
+        else:
+            dropped_responses.update(defect.reason for defect in bad.values())
+            tied_best += found.tied_best
+            rejected = tuple(response for index, response in enumerate(found.rejected) if index not in bad)
+            preferences.append(Preference(prompt=found.prompt, chosen=found.chosen, rejected=rejected, source=where))
+    if problems:
+        advice = f"\n`data.invalid_rows: drop` drops and counts {defects} of them." if defects else ""
+        raise DataError(list_problems(problems, "the preference data") + advice)
+    return PreferenceFile(tuple(preferences), dict(dropped), dict(dropped_responses), tied_best)
+
+
+def _check(found: ParsedRow) -> dict[int, DefectiveRowError]:
+    """Defects of single rejected responses by index; raises a defect of the whole row."""
+    contents = [found.prompt] if isinstance(found.prompt, str) else [message.content for message in found.prompt]
+    if not any(content.strip() for content in contents):
+        raise DefectiveRowError("empty prompt", "the prompt has no text")
+    if not isinstance(found.prompt, str) and found.prompt[-1].role == "assistant":
+        raise MalformedRowError("expected a prompt that ends before the assistant's turn, its last message is one")
+    if not found.chosen.text.strip():
+        raise DefectiveRowError("empty response", "the chosen response has no text")
+    bad = {}
+    for index, response in enumerate(found.rejected):
+        if not response.text.strip():
+            bad[index] = DefectiveRowError("empty response", f"rejected response {index + 1} has no text")
+        elif response.text == found.chosen.text:
+            bad[index] = DefectiveRowError(
+                "identical responses", f"rejected response {index + 1} equals the chosen one"
+            )
+    return bad
