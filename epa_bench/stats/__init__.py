@@ -1,0 +1,1 @@
+"""Statistics of margins between training methods: numpy and scipy.special only, no torch."""
