@@ -1,0 +1,183 @@
+"""The command line: verbs, no logic."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from click.exceptions import UsageError
+from rich.console import Console
+from rich.table import Table
+
+from epa_bench import __version__
+from epa_bench.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, EpaBenchError
+
+app = typer.Typer(
+    name="epa-bench",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train EPA, DPO and their controls from one reference, evaluate every checkpoint, and table the margin.",
+    epilog="Exit codes: 0 done, 1 a bug, 3 configuration, 4 data, 5 checkpoint, 6 store or disk, 7 plan, 8 training, "
+    "9 suite, 10 a worker died, 130 interrupted (rerun to go on).",
+)
+
+SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped one: demo.")]
+Overrides = Annotated[
+    list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.num_train_epochs=2.")
+]
+SuiteFolders = Annotated[list[Path], typer.Option("--suites", metavar="DIR", help="A folder of further suites.")]
+JsonPath = Annotated[
+    str | None, typer.Option("--json", metavar="PATH", help="Also write the figures, unrounded; - is standard output.")
+]
+
+
+@app.command()
+def run(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """Do the whole sweep: reference, training, answers, verdicts, probes, table. Only what is owed is computed."""
+    from epa_bench.pipeline.run import run_stage
+    from epa_bench.pipeline.table import write_table
+
+    opened = _open(sweep, overrides, suites)
+    run_stage(opened, "score")
+    _show_board(write_table(opened), json_path)
+    _say(f"Rows: {opened.folder / 'rows.jsonl'}   Table: {opened.sweep.output.leaderboards}/{opened.sweep.name}.md")
+
+
+@app.command()
+def train(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """Train every checkpoint of a sweep; prints the last step of each."""
+    _stage(sweep, overrides, suites, "train", json_path)
+
+
+@app.command()
+def generate(
+    sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None
+) -> None:
+    """Train what is owed and let every checkpoint answer the suites' prompts."""
+    _stage(sweep, overrides, suites, "generate", json_path)
+
+
+@app.command()
+def judge(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """Everything up to the verdicts on those answers."""
+    _stage(sweep, overrides, suites, "judge", json_path)
+
+
+@app.command()
+def score(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """Everything up to the per-prompt values of every suite, without the table."""
+    _stage(sweep, overrides, suites, "score", json_path)
+
+
+@app.command()
+def table(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """Write the margin table again from a finished sweep's store. Trains nothing, loads no torch."""
+    from epa_bench.pipeline.table import write_table
+
+    _show_board(write_table(_open(sweep, overrides, suites)), json_path)
+
+
+@app.command()
+def suites(folders: SuiteFolders = [], json_path: JsonPath = None) -> None:
+    """List the suites a sweep can name."""
+    from epa_bench.suites.registry import registry
+
+    found = registry(folders)
+    rows = [
+        {"name": name, **found.load(name, {}).model_dump(mode="json", include={"kind", "description"})}
+        for name in found.paths
+    ]
+    _show_rows(rows, json_path)
+
+
+@app.command()
+def losses(json_path: JsonPath = None) -> None:
+    """List the losses a method can name."""
+    from epa_bench.losses.table import LOSSES
+
+    names = ("name", "summary", "uses_weak", "couples_batch", "reference_free", "max_strong", "max_weak", "source")
+    _show_rows([{name: getattr(spec, name) for name in names} for spec in LOSSES.values()], json_path)
+
+
+@app.callback(invoke_without_command=True)
+def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    """Options before a verb."""
+    if show:
+        typer.echo(f"epa-bench {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Entry point: turns errors a user can mend into one message and an exit code."""
+    with _exit_codes():
+        app(standalone_mode=False)
+
+
+@contextmanager
+def _exit_codes() -> Iterator[None]:
+    try:
+        yield
+    except EpaBenchError as error:
+        _fail(str(error), error.exit_code)
+    except UsageError as error:
+        _fail(f"{error.format_message()} (see epa-bench --help)", ConfigError.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _fail("interrupted; run the same command again to go on", INTERRUPTED_EXIT_CODE)
+
+
+def _fail(message: str, code: int) -> None:
+    Console(stderr=True).print(f"error: {message}", markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+def _open(sweep: str, overrides: list[str], folders: list[Path]) -> Any:
+    from epa_bench.config.yaml12 import read_document
+    from epa_bench.pipeline.run import open_run
+    from epa_bench.suites.registry import registry, sweep_path
+
+    return open_run(read_document(sweep_path(sweep)), overrides, registry(folders))
+
+
+def _stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, json_path: str | None) -> None:
+    from epa_bench.pipeline.run import run_stage
+    from epa_bench.pipeline.summaries import stage_summary
+
+    opened = _open(sweep, overrides, folders)
+    run_stage(opened, stage)
+    _show_rows(stage_summary(opened, stage), json_path)
+
+
+def _show_board(board: Any, json_path: str | None) -> None:
+    from epa_bench.leaderboard.render import to_json, to_terminal
+
+    _show(lambda console: console.print(to_terminal(board)), to_json(board), json_path)
+
+
+def _show_rows(rows: list[dict[str, Any]], json_path: str | None) -> None:
+    def show(console: Console) -> None:
+        grid = Table(*(rows[0] if rows else ()))
+        for row in rows:
+            grid.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        console.print(grid)
+
+    _show(show, json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n", json_path)
+
+
+def _show(show: Callable[[Console], None], text: str, json_path: str | None) -> None:
+    """Figures for people, or as JSON; with `-` nothing but the JSON reaches standard output."""
+    if json_path == "-":
+        sys.stdout.write(text)
+        return
+    if json_path is not None:
+        from epa_bench.core.files import atomic_write_text
+
+        atomic_write_text(Path(json_path), text)
+    show(Console(markup=False))
+
+
+def _say(line: str) -> None:
+    Console(stderr=True).print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,1 @@
+"""Generation: what answers a suite's prompts."""

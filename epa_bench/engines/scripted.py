@@ -1,0 +1,52 @@
+"""An engine that says what a script says, so that everything after generation runs without a model."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from epa_bench.core.errors import DataError
+from epa_bench.core.files import read_records
+from epa_bench.core.records import Prompt, Record, prompt_digest
+from epa_bench.engines.protocol import Answer, Decoding, Request
+
+
+class ScriptLine(Record):
+    """One line of a script."""
+
+    prompt: Prompt
+    response: str
+
+
+class ScriptedEngine:
+    """`Engine` whose answers are given by prompt digest. Its tokens are words."""
+
+    def __init__(self, answers: Mapping[str, str]) -> None:
+        self._answers = answers
+
+    def plan(self, requests: Sequence[Request]) -> list[list[int]]:
+        """One batch."""
+        return [list(range(len(requests)))]
+
+    def answer(self, batch: Sequence[Request], decoding: Decoding) -> list[Answer]:
+        """See `Engine.answer`. Raises DataError for a prompt that is not in the script."""
+        return [self._read(request.prompt, decoding.max_new_tokens) for request in batch]
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _read(self, prompt: Prompt, max_words: int) -> Answer:
+        text = self._answers.get(prompt_digest(prompt))
+        if text is None:
+            raise DataError(f"the script has no answer to {str(prompt)[:80]!r}; add a line with this prompt")
+        words = text.split()
+        if len(words) > max_words:
+            return Answer(" ".join(words[:max_words]), max_words, "length")
+        return Answer(text, len(words), "stop")
+
+
+def read_script(path: Path) -> ScriptedEngine:
+    """Reads a JSON-lines script of {prompt, response}. Raises DataError."""
+    try:
+        lines = read_records(path, ScriptLine)
+    except OSError as error:
+        raise DataError(f"cannot read the script {path}: {error.strerror}") from error
+    return ScriptedEngine({prompt_digest(line.prompt): line.response for line in lines})

@@ -1,0 +1,100 @@
+"""Generation by transformers: left-padded batches, longest prompts first, draws that do not depend on the batch."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from transformers import (
+    GenerationConfig,
+    LogitsProcessor,
+    LogitsProcessorList,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from epa_bench.data.chat import Renderer
+from epa_bench.engines.protocol import Answer, Decoding, Request
+
+
+class TransformersEngine:
+    """`Engine` over a loaded model."""
+
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, renderer: Renderer, batch_size: int
+    ) -> None:
+        self._model = model
+        self._renderer = renderer
+        self._batch_size = batch_size
+        self._pad_id = int(tokenizer.pad_token_id)
+        self._eos_ids = _eos_ids(model, tokenizer)
+
+    def plan(self, requests: Sequence[Request]) -> list[list[int]]:
+        """Longest prompts first, so that a batch is even and an out-of-memory error comes at once."""
+        lengths = [len(self._renderer.prompt_ids(request.prompt)) for request in requests]
+        order = sorted(range(len(requests)), key=lambda i: (-lengths[i], i))
+        return [order[start : start + self._batch_size] for start in range(0, len(order), self._batch_size)]
+
+    def answer(self, batch: Sequence[Request], decoding: Decoding) -> list[Answer]:
+        """See `Engine.answer`."""
+        return self._answer(
+            [self._renderer.prompt_ids(request.prompt) for request in batch],
+            [request.seed for request in batch],
+            decoding,
+        )
+
+    def close(self) -> None:
+        """Nothing is held but the model, which is the caller's."""
+
+    @torch.no_grad()
+    def _answer(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Answer]:
+        width = max(len(prompt) for prompt in prompts)
+        device = self._model.device
+        ids = torch.tensor([[self._pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        # The checkpoint's own generation settings (top_p, repetition penalty ...) must not slip in.
+        self._model.generation_config = GenerationConfig(
+            max_new_tokens=decoding.max_new_tokens,
+            do_sample=False,
+            eos_token_id=self._eos_ids,
+            pad_token_id=self._pad_id,
+        )
+        sampler = LogitsProcessorList()
+        if decoding.temperature > 0:
+            sampler.append(_GumbelSampler(seeds, decoding.temperature))
+        output = self._model.generate(input_ids=ids, attention_mask=mask, logits_processor=sampler)
+        return [self._read(row[width:].tolist()) for row in output]
+
+    def _read(self, ids: list[int]) -> Answer:
+        end = next((i for i, token in enumerate(ids) if token in self._eos_ids), None)
+        answer = ids if end is None else ids[:end]
+        return Answer(
+            text=self._renderer.decode(answer),
+            tokens=len(answer) + (end is not None),
+            finish="length" if end is None else "stop",
+        )
+
+
+class _GumbelSampler(LogitsProcessor):
+    """Turns arg max into a draw from softmax(logits / temperature), each row from its own stream.
+
+    The Gumbel-max trick: arg max of logits + Gumbel noise is such a draw. transformers' own sampling has one stream
+    for the batch, so that an answer would change with its neighbours.
+    """
+
+    def __init__(self, seeds: Sequence[int], temperature: float) -> None:
+        self._streams = [torch.Generator().manual_seed(seed) for seed in seeds]
+        self._temperature = temperature
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        vocabulary = scores.shape[-1]
+        # fp64 on the CPU: uniform draws of 0 and 1 are then out of reach, and the same on every device.
+        uniform = torch.stack([torch.rand(vocabulary, generator=s, dtype=torch.float64) for s in self._streams])
+        gumbel = -(-uniform.clamp_min(1e-300).log()).log()
+        return scores.float() / self._temperature + gumbel.to(scores.device, torch.float32)
+
+
+def _eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """The tokenizer's EOS, and those the checkpoint adds (chat models end turns with another token)."""
+    added = getattr(model.generation_config, "eos_token_id", None)
+    added = added if isinstance(added, list) else [added]
+    return sorted({int(token) for token in [tokenizer.eos_token_id, *added] if token is not None})

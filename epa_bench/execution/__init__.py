@@ -1,0 +1,1 @@
+"""Running cells somewhere. This room knows nothing of what a cell does."""

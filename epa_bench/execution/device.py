@@ -1,0 +1,28 @@
+"""What this machine can run on, found out without importing torch."""
+
+import os
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from epa_bench.core.errors import ConfigError
+
+Device = Literal["cpu", "cuda"]
+
+
+def resolve_device(wanted: Literal["auto", "cpu", "cuda"]) -> Device:
+    """`auto`: CUDA where the driver and a CUDA build of torch are there. Raises ConfigError for CUDA without them."""
+    available = Path("/proc/driver/nvidia/version").exists() and "+cpu" not in metadata.version("torch")
+    if wanted == "cuda" and not available:
+        raise ConfigError("execution.device: cuda, but this machine has no NVIDIA driver or a CPU-only torch; use cpu")
+    return "cuda" if available and wanted != "cpu" else "cpu"
+
+
+def cores() -> int:
+    """Cores this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+def default_workers(device: Device) -> int:
+    """One process on CUDA; on CPU one a core up to four, which then share the cores as threads."""
+    return 1 if device == "cuda" else min(cores(), 4)

@@ -1,0 +1,123 @@
+"""This machine: a pool of worker processes, each cell in one of them as soon as what it needs is done.
+
+Workers are spawned, not forked (CUDA and threads do not survive a fork). On CPU they live for many cells, because
+importing torch takes longer than most of them; on CUDA each cell gets a fresh one, because only the end of a process
+surely frees GPU memory.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import Connection
+from typing import Any
+
+from epa_bench.core.errors import EpaBenchError, WorkerError
+from epa_bench.core.progress import SweepProgress
+from epa_bench.core.store import CellSpec
+from epa_bench.execution.device import cores
+
+RunCell = Callable[[CellSpec, Callable[[int, int], None]], None]
+"""Computes one cell, in a worker process; picklable."""
+
+_reports: Any = None
+"""In a worker: the queue to the parent."""
+
+
+def run_cells(
+    cells: Iterable[CellSpec],
+    run_cell: RunCell,
+    *,
+    done: Collection[str],
+    workers: int,
+    fresh_processes: bool,
+    progress: SweepProgress,
+) -> None:
+    """Runs the cells (in an order where needs come first), `workers` at a time; `done` holds digests of finished ones.
+
+    The first failing cell's error is raised after the cells then running have ended. Raises WorkerError where a
+    worker died (killed, out of memory).
+    """
+    context = multiprocessing.get_context("spawn")
+    lifeline, held = context.Pipe(duplex=False)
+    queue = context.Queue()
+    threading.Thread(target=_forward, args=(queue, progress), daemon=True).start()
+    executor = ProcessPoolExecutor(
+        max_workers=workers,
+        mp_context=context,
+        initializer=_start_worker,
+        initargs=(lifeline, queue, max(1, cores() // workers)),
+        max_tasks_per_child=1 if fresh_processes else None,
+    )
+    try:
+        waiting = {cell.digest: cell for cell in cells if cell.digest not in done}
+        _schedule(executor, waiting, run_cell, set(done), workers, progress)
+        executor.shutdown()
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            "a worker process died (killed, or out of memory). Finished cells are kept: run the same command again, "
+            "with a smaller batch or --set execution.workers=1 if memory ran out."
+        ) from error
+    finally:
+        held.close()
+        queue.put(None)
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _schedule(
+    executor: ProcessPoolExecutor,
+    waiting: dict[str, CellSpec],
+    run_cell: RunCell,
+    done: set[str],
+    workers: int,
+    progress: SweepProgress,
+) -> None:
+    running: dict[Future[None], CellSpec] = {}
+    failure: EpaBenchError | None = None
+    while running or (waiting and failure is None):
+        ready = [cell for cell in waiting.values() if all(need.digest in done for need in cell.needs)]
+        for cell in ready[: workers - len(running)] if failure is None else ():
+            del waiting[cell.digest]
+            progress.started(cell.label)
+            running[executor.submit(_run, run_cell, cell)] = cell
+        finished, _ = wait(running, return_when=FIRST_COMPLETED)
+        for future in finished:
+            cell = running.pop(future)
+            try:
+                future.result()
+            except EpaBenchError as error:
+                failure = failure or error
+                continue
+            done.add(cell.digest)
+            progress.finished(cell.label)
+    if failure is not None:
+        raise failure
+
+
+def _run(run_cell: RunCell, cell: CellSpec) -> None:
+    run_cell(cell, lambda done, total: _reports.put((cell.label, done, total)))
+
+
+def _forward(queue: Any, progress: SweepProgress) -> None:
+    while (report := queue.get()) is not None:
+        progress.moved(*report)
+
+
+def _start_worker(lifeline: Connection, queue: Any, threads: int) -> None:
+    """Runs first in every worker: Ctrl-C is the parent's to handle, and a worker ends with its parent."""
+    global _reports
+    _reports = queue
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Before torch is imported. Two processes with a thread for every core each are many times slower than one.
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
+
+
+def _end_with_parent(lifeline: Connection) -> None:
+    # The parent holds the other end and never writes: this returns when it closes it, or dies.
+    lifeline.poll(None)
+    os._exit(1)

@@ -1,0 +1,1 @@
+"""Who decides between two answers. No torch."""

@@ -1,0 +1,110 @@
+"""Loading and saving models and tokenizers: safetensors only, dropout off, the reference's identity kept beside."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    AutoTokenizer,
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
+
+from epa_bench.config.schema import ScratchModel
+from epa_bench.core.errors import CheckpointError
+from epa_bench.core.files import write_json
+
+IDENTITY_FILE = "epa_bench.json"
+"""Beside the weights of every trained checkpoint: which reference it started from and by which recipe."""
+
+MIN_HEAD_SIZE = 32
+"""vLLM's attention kernels serve no smaller head."""
+
+
+def load_model(
+    folder: Path, *, dtype: Literal["float32", "bfloat16"], device: str, trust_remote_code: bool = False
+) -> PreTrainedModel:
+    """A causal language model in evaluation mode, every dropout set to 0.
+
+    Policy and reference must agree at step 0, which dropout would spoil (DPO's trainers turn it off likewise).
+    Raises CheckpointError where the folder cannot be loaded.
+    """
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
+        for name, value in config.to_dict().items():
+            if ("dropout" in name or "pdrop" in name) and isinstance(value, float):
+                setattr(config, name, 0.0)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            config=config,
+            dtype=getattr(torch, dtype),
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise CheckpointError(f"cannot load a model from {folder}: {_first_line(error)}") from error
+    model.to(device)
+    return model.eval()
+
+
+def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The checkpoint's tokenizer, with a padding token. Raises CheckpointError where there is none."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"cannot load a tokenizer from {folder}: {_first_line(error)}") from error
+    if tokenizer.eos_token_id is None:
+        raise CheckpointError(
+            f"the tokenizer in {folder} has no EOS token, so no answer could end. Set `eos_token` in its "
+            "tokenizer_config.json."
+        )
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def new_model(shape: ScratchModel, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
+    """A randomly initialised Llama, fp32, tied embeddings.
+
+    Raises CheckpointError where the heads are smaller than 32 or do not divide the hidden size.
+    """
+    if shape.hidden_size % shape.num_attention_heads or shape.hidden_size // shape.num_attention_heads < MIN_HEAD_SIZE:
+        raise CheckpointError(
+            f"reference.model: hidden_size {shape.hidden_size} over {shape.num_attention_heads} heads; the head size "
+            f"must be a whole number of at least {MIN_HEAD_SIZE}"
+        )
+    set_seed(seed)
+    config = LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=shape.hidden_size,
+        intermediate_size=shape.intermediate_size,
+        num_hidden_layers=shape.num_hidden_layers,
+        num_attention_heads=shape.num_attention_heads,
+        num_key_value_heads=shape.num_attention_heads,
+        max_position_embeddings=shape.max_position_embeddings,
+        rope_parameters={"rope_type": "default", "rope_theta": shape.rope_theta},
+        initializer_range=shape.initializer_range,
+        tie_word_embeddings=True,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    return LlamaForCausalLM(config)
+
+
+def save_checkpoint(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, identity: dict[str, object]
+) -> None:
+    """Weights as safetensors, tokenizer, and `epa_bench.json` with the identity."""
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_json(folder / IDENTITY_FILE, identity)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,1 @@
+"""The one main path: a sweep file in, a margin table out."""

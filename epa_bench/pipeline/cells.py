@@ -1,0 +1,311 @@
+"""From a sweep to its cells: every recipe, its inputs, and which rows of the table it ends in.
+
+data kind     embedded:  reference -> preferences
+              files:     preferences -> reference (from scratch) -> fit     or     preferences -> fit
+then          plan (a draw) -> reference_scores -> train (an arm and seed)
+each one      responses -> verdicts -> values        probes -> logps -> values
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from epa_bench.config.grid import Arm, expand
+from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, Sweep
+from epa_bench.core.digest import digest_of
+from epa_bench.core.store import CellSpec
+from epa_bench.data.sources import source_digest
+from epa_bench.execution.device import Device
+from epa_bench.leaderboard.board import REFERENCE_METHOD
+from epa_bench.models.identity import identify
+from epa_bench.steps.table import STEPS
+from epa_bench.suites.definitions import (
+    GenerationSuite,
+    LinearitySuite,
+    PairwiseSuite,
+    SuiteDefinition,
+)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model the suites are run on: an arm with a seed, or the reference."""
+
+    label: str
+    arm: Arm | None
+    seed: int
+    cell: CellSpec | None
+    """The training; None for the reference."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """A `values` cell and whose it is."""
+
+    suite: str
+    checkpoint: Checkpoint
+    cell: CellSpec
+
+
+@dataclass(frozen=True)
+class SweepCells:
+    """All cells of a sweep on a device. Building one reads the user's data files and checkpoint for their digests."""
+
+    sweep: Sweep
+    suites: Mapping[str, SuiteDefinition]
+    device: Device
+
+    @cached_property
+    def arms(self) -> tuple[Arm, ...]:
+        return expand(self.sweep)
+
+    # The start: reference and preference data
+
+    @cached_property
+    def _external(self) -> tuple[str, str] | None:
+        """(path, digest) of the user's own reference; None where the sweep makes it."""
+        reference = self.sweep.reference
+        if not isinstance(reference, CheckpointReference):
+            return None
+        identity = identify(reference)
+        return str(identity.path), identity.digest
+
+    @cached_property
+    def reference(self) -> CellSpec | None:
+        """The from-scratch reference, or None for the user's own."""
+        reference, data = self.sweep.reference, self.sweep.data
+        if isinstance(reference, CheckpointReference):
+            return None
+        config = {
+            "model": reference.model.model_dump(mode="json"),
+            "sft": reference.sft.model_dump(mode="json"),
+            "max_length": data.max_length,
+        }
+        if isinstance(data, EmbeddedData):
+            return self._cell("reference", {**config, "task": data.model_dump(mode="json")}, {}, "reference (SFT)")
+        return self._cell("reference", config, {"preferences": self._read_files(data)}, "reference (SFT)")
+
+    @cached_property
+    def preferences(self) -> CellSpec:
+        """`train.jsonl` and `eval.jsonl` that everything after is about."""
+        data = self.sweep.data
+        if isinstance(data, EmbeddedData):
+            config = {"task": data.model_dump(mode="json"), **self._scoring}
+            return self._on_reference("preferences_embedded", config, {}, "preferences (sampled from the reference)")
+        config = {"text": self._text, "invalid_rows": data.invalid_rows}
+        return self._on_reference("fit", config, {"preferences": self._read_files(data)}, "preferences (fit)")
+
+    def _read_files(self, data: FilesData) -> CellSpec:
+        def source(path: str, split: str, limit: int | None) -> dict[str, Any]:
+            return {
+                "digest": source_digest(path, data.revision, split),
+                "split": split,
+                "revision": data.revision,
+                "limit": limit,
+            }
+
+        config = {
+            "train": source(data.train, data.train_split, data.train_limit),
+            "eval": source(data.eval, data.eval_split, data.eval_limit),
+            "invalid_rows": data.invalid_rows,
+        }
+        hints = {"train": data.train, "eval": data.eval}
+        return self._cell("preferences_files", config, {}, "preferences (read)", hints)
+
+    # Training
+
+    def _plan(self, arm: Arm, seed: int) -> CellSpec:
+        training = self.sweep.training
+        fixed = training.data_seed is not None
+        config = {
+            "strong": arm.strong,
+            "weak": arm.weak,
+            "weak_source": arm.weak_source,
+            "weak_pool": arm.weak_pool,
+            "groups_per_step": training.groups_per_step,
+            "epochs": training.num_train_epochs,
+            "data_seed": training.data_seed if fixed else seed,
+            "order_seed": seed if fixed else None,
+        }
+        return self._cell(
+            "plan", config, {"preferences": self.preferences}, f"plan 1:{arm.strong}:{arm.weak}, seed {seed}"
+        )
+
+    @cached_property
+    def reference_scores(self) -> CellSpec:
+        """Fills the reference cache for every plan of the sweep at once."""
+        plans = {plan.digest: plan for arm in self.arms for seed in arm.seeds for plan in [self._plan(arm, seed)]}
+        inputs = {f"plan {digest}": plan for digest, plan in sorted(plans.items())}
+        config = {"cache": self._cache, **self._scoring}
+        return self._on_reference(
+            "reference_scores", config, {"preferences": self.preferences, **inputs}, "reference log-probs"
+        )
+
+    def _train(self, arm: Arm, seed: int) -> CellSpec:
+        config = {
+            "arm": arm.recipe(),
+            "seed": seed,
+            "training": self.sweep.training.model_dump(mode="json"),
+            "cache": self._cache,
+            "text": self._text,
+            "dtype": "float32",
+        }
+        return self._on_reference(
+            "train",
+            config,
+            {"preferences": self.preferences, "plan": self._plan(arm, seed)},
+            f"train {arm.name}, seed {seed}",
+            after=(self.reference_scores,),
+        )
+
+    @cached_property
+    def checkpoints(self) -> tuple[Checkpoint, ...]:
+        """The reference, then every arm with every seed."""
+        trained = [
+            Checkpoint(f"{arm.name}, seed {seed}", arm, seed, self._train(arm, seed))
+            for arm in self.arms
+            for seed in arm.seeds
+        ]
+        return (Checkpoint(REFERENCE_METHOD, None, 0, None), *trained)
+
+    # Evaluation
+
+    @cached_property
+    def _probes(self) -> CellSpec:
+        counts = [suite.mismatched for suite in self.suites.values() if isinstance(suite, LinearitySuite)]
+        config = {"mismatched": max(counts, default=0), "gold": self._has_gold}
+        return self._cell("probes", config, {"preferences": self.preferences}, "probe set")
+
+    def logps(self, checkpoint: Checkpoint) -> CellSpec:
+        """The score pass of a checkpoint."""
+        return self._on_checkpoint("logps", dict(self._scoring), {"probes": self._probes}, checkpoint)
+
+    def responses(self, checkpoint: Checkpoint, suite: PairwiseSuite | GenerationSuite) -> CellSpec:
+        """Answers of a checkpoint; suites with the same decoding and limit share them."""
+        config = {"decoding": suite.decoding.model_dump(mode="json"), "limit": suite.limit}
+        inputs = {"preferences": self.preferences}
+        script = self.sweep.engine.script
+        if script is not None:
+            config["script"] = source_digest(script, None, "")
+            return self._cell("responses", config, inputs, f"responses {checkpoint.label}", {"script": script})
+        return self._on_checkpoint("responses", {**config, **self._scoring}, inputs, checkpoint)
+
+    def verdicts(self, checkpoint: Checkpoint, suite: PairwiseSuite) -> CellSpec:
+        """The judge on a checkpoint's answers against the reference's."""
+        inputs = {
+            "responses": self.responses(checkpoint, suite),
+            "baseline": self.responses(self.checkpoints[0], suite),
+        }
+        config = {"judge": self.sweep.judge.model_dump(mode="json")}
+        return self._cell("verdicts", config, inputs, f"verdicts {checkpoint.label}")
+
+    @cached_property
+    def results(self) -> tuple[Result, ...]:
+        """A `values` cell for every suite and checkpoint it applies to."""
+        return tuple(
+            Result(name, checkpoint, self._values(name, suite, checkpoint))
+            for name, suite in self.suites.items()
+            for checkpoint in self.checkpoints
+            # The reference has no implicit reward: it is zero by definition.
+            if checkpoint.arm is not None or isinstance(suite, PairwiseSuite | GenerationSuite)
+        )
+
+    def _values(self, name: str, suite: SuiteDefinition, checkpoint: Checkpoint) -> CellSpec:
+        label = f"{name} {checkpoint.label}"
+        if isinstance(suite, PairwiseSuite):
+            inputs = {"verdicts": self.verdicts(checkpoint, suite)}
+            return self._cell("values", {"kind": suite.kind}, inputs, label)
+        if isinstance(suite, GenerationSuite):
+            inputs = {"responses": self.responses(checkpoint, suite)}
+            return self._cell("values", {"kind": suite.kind, "gold": self._has_gold}, inputs, label)
+        assert checkpoint.arm is not None
+        inputs = {
+            "probes": self._probes,
+            "logps": self.logps(checkpoint),
+            "reference_logps": self.logps(self.checkpoints[0]),
+        }
+        config = {"kind": suite.kind, "beta": checkpoint.arm.beta, "limit": suite.limit}
+        return self._cell("values", config, inputs, label)
+
+    # What recipes share
+
+    @property
+    def _has_gold(self) -> bool:
+        return isinstance(self.sweep.data, EmbeddedData)
+
+    @property
+    def _text(self) -> dict[str, Any]:
+        reference = self.sweep.reference
+        trust = isinstance(reference, CheckpointReference) and reference.trust_remote_code
+        max_length = self.sweep.data.max_length
+        return {"template": reference.template, "max_length": max_length, "trust_remote_code": trust}
+
+    @property
+    def _scoring(self) -> dict[str, Any]:
+        engine = self.sweep.engine
+        return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
+
+    @property
+    def _cache(self) -> str:
+        """Name of the reference's cache: its content, and the text settings and precision it is scored with."""
+        identity = self._external[1] if self._external else self.reference.digest if self.reference else ""
+        versions = STEPS["reference_scores"].versions(self.device)
+        return digest_of([identity, self._text, self.sweep.engine.dtype, versions])
+
+    def _on_checkpoint(
+        self, step: str, config: dict[str, Any], inputs: dict[str, CellSpec], checkpoint: Checkpoint
+    ) -> CellSpec:
+        label = f"{step} {checkpoint.label}"
+        if checkpoint.cell is None:
+            return self._on_reference(step, config, inputs, label)
+        return self._cell(step, config, {**inputs, "checkpoint": checkpoint.cell}, label)
+
+    def _on_reference(
+        self,
+        step: str,
+        config: dict[str, Any],
+        inputs: dict[str, CellSpec],
+        label: str,
+        after: tuple[CellSpec, ...] = (),
+    ) -> CellSpec:
+        if self._external is None:
+            assert self.reference is not None
+            return self._cell(step, config, {**inputs, "reference": self.reference}, label, after=after)
+        path, digest = self._external
+        return self._cell(step, {**config, "reference": digest}, inputs, label, {"reference_path": path}, after)
+
+    def _cell(
+        self,
+        step: str,
+        config: dict[str, Any],
+        inputs: dict[str, CellSpec],
+        label: str,
+        hints: dict[str, Any] | None = None,
+        after: tuple[CellSpec, ...] = (),
+    ) -> CellSpec:
+        return CellSpec(
+            step=step,
+            config=config,
+            inputs=inputs,
+            versions=STEPS[step].versions(self.device),
+            label=label,
+            hints=hints or {},
+            after=after,
+        )
+
+
+def in_order(targets: Iterator[CellSpec] | list[CellSpec]) -> list[CellSpec]:
+    """The targets and everything they need, each once, needs first."""
+    ordered: dict[str, CellSpec] = {}
+
+    def visit(cell: CellSpec) -> None:
+        if cell.digest in ordered:
+            return
+        for need in cell.needs:
+            visit(need)
+        ordered[cell.digest] = cell
+
+    for target in targets:
+        visit(target)
+    return list(ordered.values())

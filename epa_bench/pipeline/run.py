@@ -1,0 +1,109 @@
+"""Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from epa_bench.config.load import LoadedSweep, load_sweep
+from epa_bench.config.schema import Sweep
+from epa_bench.config.yaml12 import Document
+from epa_bench.core.files import atomic_write_text
+from epa_bench.core.progress import SweepProgress
+from epa_bench.core.store import CellSpec, Store
+from epa_bench.execution.device import default_workers, resolve_device
+from epa_bench.execution.local import run_cells
+from epa_bench.pipeline.cells import SweepCells, in_order
+from epa_bench.pipeline.checks import check_baseline, check_losses
+from epa_bench.steps.context import StepContext
+from epa_bench.steps.table import STEPS
+from epa_bench.suites.definitions import GenerationSuite, PairwiseSuite
+from epa_bench.suites.registry import Registry
+
+Stage = Literal["train", "generate", "judge", "score"]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A sweep on this machine."""
+
+    loaded: LoadedSweep
+    cells: SweepCells
+    store: Store
+
+    @property
+    def sweep(self) -> Sweep:
+        return self.loaded.config
+
+    @property
+    def folder(self) -> Path:
+        """Where the sweep's own files go, beside the store."""
+        return Path(self.sweep.output.folder) / self.sweep.name
+
+
+def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> Run:
+    """Loads and checks a sweep, finds its data and reference, opens its store.
+
+    Raises ConfigError, SuiteError, DataError, CheckpointError or StoreError.
+    """
+    loaded = load_sweep(
+        document, overrides, [check_losses, check_baseline, lambda raw: suites.problems(raw.get("suites"))]
+    )
+    sweep = loaded.config
+    definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
+    cells = SweepCells(sweep, definitions, resolve_device(sweep.execution.device))
+    return Run(loaded, cells, Store(Path(sweep.output.folder) / "store"))
+
+
+def stage_cells(run: Run, stage: Stage) -> list[CellSpec]:
+    """The cells a stage ends in; everything before them is needed too."""
+    cells = run.cells
+    if stage == "score":
+        return [result.cell for result in cells.results]
+    if stage == "train":
+        return [checkpoint.cell for checkpoint in cells.checkpoints if checkpoint.cell is not None]
+    return [
+        cells.verdicts(checkpoint, suite) if stage == "judge" else cells.responses(checkpoint, suite)
+        for suite in cells.suites.values()
+        if isinstance(suite, PairwiseSuite) or (stage == "generate" and isinstance(suite, GenerationSuite))
+        for checkpoint in cells.checkpoints
+    ]
+
+
+def run_stage(run: Run, stage: Stage) -> None:
+    """Computes what is owed up to and including a stage, after writing the resolved configuration."""
+    atomic_write_text(run.folder / "sweep.yaml", run.loaded.resolved_yaml())
+    cells = in_order(stage_cells(run, stage))
+    done = {cell.digest for cell in cells if run.store.has(cell)}
+    if len(done) == len(cells):
+        return
+    device = run.cells.device
+    workers = run.sweep.execution.workers or default_workers(device)
+    with SweepProgress(len(cells), len(done)) as progress:
+        run_cells(
+            cells,
+            CellRunner(run.store.root, device),
+            done=done,
+            workers=min(workers, len(cells) - len(done)),
+            fresh_processes=device == "cuda",
+            progress=progress,
+        )
+
+
+@dataclass(frozen=True)
+class CellRunner:
+    """Computes one cell, in whatever process it is called."""
+
+    store_root: Path
+    device: str
+
+    def __call__(self, spec: CellSpec, report: Callable[[int, int], None]) -> None:
+        store = Store(self.store_root)
+        step = STEPS[spec.step]
+
+        def work(folder: Path) -> None:
+            inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
+            body = step.load()
+            body(StepContext(spec.config, spec.hints, inputs, folder, self.store_root, self.device, report))
+
+        store.compute(spec, work, resumes=step.resumes)

@@ -1,0 +1,123 @@
+"""From finished cells to the rows of the run and the margin table."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from epa_bench import __version__
+from epa_bench.config.schema import EmbeddedData
+from epa_bench.core.code import package_versions
+from epa_bench.core.files import atomic_write_text, read_records
+from epa_bench.core.metric import MetricInfo
+from epa_bench.core.records import ScoreRow
+from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
+from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.render import to_csv, to_json, to_markdown
+from epa_bench.leaderboard.rows import write_rows
+from epa_bench.pipeline.cells import Result
+from epa_bench.pipeline.run import Run
+from epa_bench.suites.definitions import PairwiseSuite
+from epa_bench.suites.metrics import METRICS_OF_KIND
+from epa_bench.suites.values import Value
+
+_VERSIONS = ("torch", "transformers", "tokenizers", "numpy", "pandas")
+
+
+def write_table(run: Run) -> Leaderboard:
+    """Gathers the rows of every result, writes them to the run's `rows.jsonl`, and the table as .md, .csv and .json.
+
+    Everything written follows from the store: writing again changes no byte. Raises StoreError where a result is
+    missing or damaged.
+    """
+    rows = [row for result in run.cells.results for row in _rows(run, result)]
+    write_rows(run.folder / "rows.jsonl", rows)
+    board = build_table(
+        rows,
+        baseline=run.sweep.table.baseline,
+        judge=_judges(run),
+        title=f"Sweep {run.sweep.name}",
+        versions={"epa-bench": __version__, **package_versions(_VERSIONS)},
+        notes=list(_notes(run)),
+        metrics=_metrics(run),
+        level=run.sweep.table.level,
+    )
+    folder = Path(run.sweep.output.leaderboards)
+    for suffix, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("json", to_json(board))):
+        atomic_write_text(folder / f"{run.sweep.name}.{suffix}", text)
+    return board
+
+
+def _rows(run: Run, result: Result) -> Iterator[ScoreRow]:
+    arm = result.checkpoint.arm
+    for value in read_records(run.store.open(result.cell).file("values.jsonl"), Value):
+        yield ScoreRow(
+            suite=result.suite,
+            arm=arm.name if arm else REFERENCE_METHOD,
+            method=arm.method if arm else REFERENCE_METHOD,
+            beta=arm.beta if arm else 0.0,
+            learning_rate=arm.learning_rate if arm else 0.0,
+            seed=result.checkpoint.seed,
+            **value.model_dump(),
+        )
+
+
+def _metrics(run: Run) -> dict[tuple[str, str], MetricInfo]:
+    return {
+        (name, metric): info
+        for name, suite in run.cells.suites.items()
+        for metric, info in METRICS_OF_KIND[suite.kind].items()
+    }
+
+
+def _judges(run: Run) -> dict[str, str]:
+    judge = run.sweep.judge.kind
+    return {name: judge for name, suite in run.cells.suites.items() if isinstance(suite, PairwiseSuite)}
+
+
+def _notes(run: Run) -> Iterator[str]:
+    """What a reader must know to read the numbers, all of it taken from the run."""
+    sweep = run.sweep
+    training = sweep.training
+    if isinstance(sweep.data, EmbeddedData):
+        yield (
+            "Embedded task: invented word instructions, a small model trained from scratch, a programmatic gold "
+            "reward, and off-topic answers put into the reference on purpose. It shows the machine working; it is not "
+            "evidence about large models."
+        )
+    yield f"Data: {_data_summary(run)}."
+    yield (
+        f"Training: {training.groups_per_step} groups a step, {training.num_train_epochs} epoch(s), {training.dtype}, "
+        f"on {run.cells.device}. "
+        + (
+            "A seed draws the order of the data and the weak negatives"
+            if training.data_seed is None
+            else f"Data seed {training.data_seed} fixes the comparison groups, a seed permutes the steps"
+        )
+        + "; all seeds share one reference and one preference data set, so the intervals do not cover their variance."
+    )
+    for arm in run.cells.arms:
+        recipe = ", ".join(f"{key} {value}" for key, value in arm.recipe().items())
+        yield f"{arm.name}: {recipe}."
+    for name, suite in run.cells.suites.items():
+        settings = suite.model_dump(mode="json", exclude={"description"}, exclude_none=True)
+        yield f"{name}: {json.dumps(settings, sort_keys=True)}"
+
+
+def _data_summary(run: Run) -> str:
+    cell = run.store.open(run.cells.preferences)
+    summary = json.loads(cell.file("summary.json").read_text())
+    parts = [f"{split} {_counts(counts)}" for split, counts in sorted(summary.items())]
+    read = run.cells.preferences.inputs.get("preferences")
+    if read is not None:
+        first = json.loads(run.store.open(read).file("summary.json").read_text())
+        parts += [f"{split} file {_counts(counts)}" for split, counts in sorted(first.items())]
+    return "; ".join(parts)
+
+
+def _counts(counts: dict[str, Any]) -> str:
+    flat = {
+        key: value if not isinstance(value, dict) else ", ".join(f"{k} {v}" for k, v in sorted(value.items())) or "none"
+        for key, value in counts.items()
+    }
+    return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in flat.items())

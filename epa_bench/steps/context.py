@@ -1,0 +1,61 @@
+"""What a step is given."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from epa_bench.core.files import read_records
+from epa_bench.core.records import Preference, Record
+from epa_bench.core.store import Cell
+
+_R = TypeVar("_R", bound=Record)
+
+Report = Callable[[int, int], None]
+"""report(done, total): how far the step is."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """The cell's recipe with its inputs opened, and the folder to write to."""
+
+    config: Mapping[str, Any]
+    hints: Mapping[str, Any]
+    inputs: Mapping[str, Cell]
+
+    folder: Path
+    """Staging folder; becomes the cell. May hold what a killed attempt left if the step resumes."""
+
+    store_root: Path
+    """For caches beside the cells."""
+
+    device: str
+    report: Report
+
+    def records(self, name: str, file: str, kind: type[_R]) -> list[_R]:
+        """Rows of an input cell's file."""
+        return read_records(self.inputs[name].file(file), kind)
+
+    def preferences(self, split: str) -> list[Preference]:
+        """The preference rows of the sweep, `train` or `eval`."""
+        return self.records("preferences", f"{split}.jsonl", Preference)
+
+    def reference_folder(self) -> Path:
+        """Folder of the reference's weights: made by the sweep, or the user's own."""
+        if "reference" in self.inputs:
+            return checkpoint_folder(self.inputs["reference"])
+        return Path(self.hints["reference_path"])
+
+    def checkpoint_folder(self) -> Path:
+        """Folder of the weights this cell is about: a trained checkpoint, or the reference itself."""
+        if "checkpoint" in self.inputs:
+            return checkpoint_folder(self.inputs["checkpoint"])
+        return self.reference_folder()
+
+
+def checkpoint_folder(cell: Cell) -> Path:
+    """The `model` folder of a cell, every file of it checked against its digest. Raises StoreError."""
+    for name in cell.manifest.outputs:
+        if name.startswith("model/"):
+            cell.file(name)
+    return cell.folder / "model"

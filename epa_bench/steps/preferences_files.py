@@ -1,0 +1,29 @@
+"""Preference data from the user's files."""
+
+from epa_bench.core.errors import DataError
+from epa_bench.core.files import write_json, write_records
+from epa_bench.data.preferences import read_preferences
+from epa_bench.data.sources import read_rows
+from epa_bench.steps.context import StepContext
+
+
+def run(context: StepContext) -> None:
+    """Writes `train.jsonl`, `eval.jsonl` and `summary.json`. Raises DataError that lists bad rows."""
+    summary = {}
+    for name in ("train", "eval"):
+        source = context.hints[name]
+        settings = context.config[name]
+        rows = read_rows(source, split=settings["split"], revision=settings["revision"])
+        file = read_preferences(rows, invalid_rows=context.config["invalid_rows"])
+        kept = file.preferences[: settings["limit"]]
+        if not kept:
+            raise DataError(f"{source} holds no usable preference row")
+        write_records(context.folder / f"{name}.jsonl", kept)
+        summary[name] = {
+            "rows": len(kept),
+            "rows_dropped": dict(file.dropped),
+            "responses_dropped": dict(file.dropped_responses),
+            "rows_with_tied_best": file.tied_best,
+        }
+        context.report(len(summary), 2)
+    write_json(context.folder / "summary.json", summary)

@@ -1,0 +1,61 @@
+"""The steps by name: where their code is and what a change of which makes their cells owed again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Protocol
+
+from epa_bench.core.code import code_digest, package_versions
+from epa_bench.steps.context import StepContext
+
+_MODEL_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+
+
+class StepFunction(Protocol):
+    """A step's body."""
+
+    def __call__(self, context: StepContext) -> None: ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. Its body is imported only in the process that runs it."""
+
+    module: str
+    rooms: tuple[str, ...]
+    """Rooms, and files of rooms, whose source decides the result."""
+
+    packages: tuple[str, ...] = ()
+    """Engines whose versions decide the result."""
+
+    resumes: bool = False
+    """Goes on from what a killed attempt left."""
+
+    def load(self) -> StepFunction:
+        """The body; may import torch."""
+        function: StepFunction = import_module(f"epa_bench.steps.{self.module}").run
+        return function
+
+    def versions(self, device: str) -> dict[str, str]:
+        """What the cell's address says of code and engines."""
+        rooms = ("core/records.py", f"steps/{self.module}.py", *self.rooms)
+        versions = {"code": code_digest(rooms), **package_versions(self.packages)}
+        return {**versions, "device": device} if self.packages else versions
+
+
+_MODEL_ROOMS = ("data", "models", "steps/loading.py")
+
+STEPS: Mapping[str, Step] = {
+    "reference": Step("reference", (*_MODEL_ROOMS, "training"), (*_MODEL_PACKAGES, "accelerate"), resumes=True),
+    "preferences_embedded": Step("preferences_embedded", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES),
+    "preferences_files": Step("preferences_files", ("data",)),
+    "fit": Step("fit", ("data", "steps/loading.py"), ("tokenizers", "transformers")),
+    "plan": Step("plan", ("data/plan.py",), ("numpy",)),
+    "reference_scores": Step("reference_scores", (*_MODEL_ROOMS, "training/batches.py"), _MODEL_PACKAGES),
+    "train": Step("train", (*_MODEL_ROOMS, "losses", "training"), (*_MODEL_PACKAGES, "accelerate"), resumes=True),
+    "probes": Step("probes", ("suites/probes.py", "data/embedded", "steps/gold.py"), ("numpy",)),
+    "logps": Step("logps", _MODEL_ROOMS, _MODEL_PACKAGES),
+    "responses": Step("responses", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES, resumes=True),
+    "verdicts": Step("verdicts", ("judges", "data/embedded")),
+    "values": Step("values", ("suites", "data/embedded", "steps/gold.py"), ("numpy",)),
+}

@@ -1,0 +1,38 @@
+"""One checkpoint: one arm of the grid, one seed."""
+
+from epa_bench.config.schema import Training
+from epa_bench.core.records import Group
+from epa_bench.models.checkpoint import save_checkpoint
+from epa_bench.models.reference_cache import ReferenceCache
+from epa_bench.steps.context import StepContext
+from epa_bench.steps.loading import open_checkpoint
+from epa_bench.training.batches import GroupDataset, encoder_of
+from epa_bench.training.preference import train_preference
+
+
+def run(context: StepContext) -> None:
+    """Writes `model/` and `training_log.jsonl`. Raises TrainingError."""
+    arm = context.config["arm"]
+    settings = Training.model_validate(context.config["training"])
+    opened = open_checkpoint(context, context.reference_folder())
+    groups = context.records("plan", "plan.jsonl", Group)
+    cache = ReferenceCache(context.store_root / "reference_logps" / context.config["cache"])
+    encode = encoder_of(context.preferences("train"), opened.renderer.encode)
+    train_preference(
+        opened.model,
+        GroupDataset(groups, encode, cache.load()),
+        context.folder,
+        loss=arm["loss"],
+        beta=arm["beta"],
+        learning_rate=arm["learning_rate"],
+        nll=arm["nll"],
+        seed=context.config["seed"],
+        steps=groups[-1].step + 1,
+        settings=settings,
+        pad_id=opened.pad_id,
+        candidates=1 + arm["strong"] + arm["weak"],
+        device=context.device,
+        report=context.report,
+    )
+    identity = {"kind": "trained", "reference": context.config["cache"], "recipe": dict(context.config)}
+    save_checkpoint(context.folder / "model", opened.model.eval(), opened.tokenizer, identity)

@@ -1,0 +1,44 @@
+"""One suite's values for one checkpoint, computed from rows on disk: no model, no torch."""
+
+from collections.abc import Iterable
+
+from epa_bench.core.files import write_records
+from epa_bench.core.records import GeneratedResponse, ReferenceScore, Verdict
+from epa_bench.steps.context import StepContext
+from epa_bench.steps.gold import gold_of
+from epa_bench.suites.generation import generation_values
+from epa_bench.suites.linearity import linearity_values
+from epa_bench.suites.pairwise import pairwise_values
+from epa_bench.suites.probes import ProbeItem, ScoredItem
+from epa_bench.suites.reward_accuracy import reward_accuracy_values
+from epa_bench.suites.values import Value
+
+
+def run(context: StepContext) -> None:
+    """Writes `values.jsonl`."""
+    write_records(context.folder / "values.jsonl", list(_values(context)))
+
+
+def _values(context: StepContext) -> Iterable[Value]:
+    kind = context.config["kind"]
+    if kind == "pairwise":
+        return pairwise_values(context.records("verdicts", "verdicts.jsonl", Verdict))
+    if kind == "generation":
+        responses = context.records("responses", "responses.jsonl", GeneratedResponse)
+        return generation_values(responses, gold_of(context.config))
+    if kind == "reward_accuracy":
+        return reward_accuracy_values(_scored(context))
+    return linearity_values(_scored(context))
+
+
+def _scored(context: StepContext) -> list[ScoredItem]:
+    """Probe items with their implicit rewards, from the two score passes."""
+    items = context.records("probes", "probes.jsonl", ProbeItem)
+    policy = context.records("logps", "logps.jsonl", ReferenceScore)
+    reference = context.records("reference_logps", "logps.jsonl", ReferenceScore)
+    limit = context.config["limit"]
+    return [
+        ScoredItem(item=item, reward=context.config["beta"] * (p.logp - r.logp))
+        for item, p, r in zip(items, policy, reference, strict=True)
+        if limit is None or item.row < limit
+    ]

@@ -1,0 +1,103 @@
+"""From the plan's comparison groups to tensors.
+
+Shapes: G groups, K candidates (1 + strong + weak), N sequences (every candidate that counts), T tokens.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from epa_bench.core.errors import StoreError
+from epa_bench.core.records import Group, Preference, ReferenceScore
+from epa_bench.data.chat import EncodedResponse
+from epa_bench.models.logprobs import pad_sequences, sequence_key
+
+Encode = Callable[[int, int, int], EncodedResponse]
+"""(prompt's row, response's row, response) -> token ids, the response under the prompt of the first row."""
+
+
+def encoder_of(preferences: Sequence[Preference], encode: Callable[..., EncodedResponse]) -> Encode:
+    """Encodes candidates of the plan, each pair once."""
+    cache: dict[tuple[int, int, int], EncodedResponse] = {}
+
+    def encode_candidate(prompt_row: int, row: int, response: int) -> EncodedResponse:
+        key = (prompt_row, row, response)
+        if key not in cache:
+            cache[key] = encode(preferences[prompt_row].prompt, preferences[row].responses[response].text)
+        return cache[key]
+
+    return encode_candidate
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedCandidate:
+    """A candidate that counts."""
+
+    sequence: EncodedResponse
+    ref_logp: float
+    strong: bool
+
+
+class GroupDataset(Dataset[list[EncodedCandidate]]):
+    """The plan as a data set: item i is group i, the positive first, masked candidates left out."""
+
+    def __init__(self, groups: Sequence[Group], encode: Encode, reference: Mapping[str, ReferenceScore]) -> None:
+        self._groups = groups
+        self._encode = encode
+        self._reference = reference
+
+    def __len__(self) -> int:
+        return len(self._groups)
+
+    def __getitem__(self, index: int) -> list[EncodedCandidate]:
+        group = self._groups[index]
+        return [
+            self._candidate(self._encode(group.example, c.example, c.response), c.role == "strong")
+            for c in group.candidates
+            if c.masked is None
+        ]
+
+    def _candidate(self, sequence: EncodedResponse, strong: bool) -> EncodedCandidate:
+        score = self._reference.get(sequence_key(sequence))
+        if score is None:
+            raise StoreError(
+                "a reference log-prob is missing from the cache; delete the reference_scores cells and rerun"
+            )
+        return EncodedCandidate(sequence, score.logp, strong)
+
+
+class GroupCollator:
+    """Collates groups to the tensors `PreferenceTrainer.compute_loss` takes, always `candidates` wide."""
+
+    def __init__(self, pad_id: int, candidates: int) -> None:
+        self._pad_id = pad_id
+        self._candidates = candidates
+
+    def __call__(self, groups: Sequence[Sequence[EncodedCandidate]]) -> dict[str, Tensor]:
+        flat = [candidate for group in groups for candidate in group]
+        padded = pad_sequences([candidate.sequence for candidate in flat], self._pad_id)
+        shape = (len(groups), self._candidates)
+        row_GK = torch.zeros(shape, dtype=torch.long)
+        mask_GK = torch.zeros(shape, dtype=torch.bool)
+        strong_GK = torch.zeros(shape, dtype=torch.bool)
+        ref_logps_GK = torch.zeros(shape)
+        row = 0
+        for g, group in enumerate(groups):
+            for k, candidate in enumerate(group):
+                row_GK[g, k] = row
+                mask_GK[g, k] = True
+                strong_GK[g, k] = candidate.strong
+                ref_logps_GK[g, k] = candidate.ref_logp
+                row += 1
+        return {
+            "ids_NT": padded.ids_NT,
+            "prompt_lengths_N": padded.prompt_lengths_N,
+            "lengths_N": padded.lengths_N,
+            "row_GK": row_GK,
+            "mask_GK": mask_GK,
+            "strong_GK": strong_GK,
+            "ref_logps_GK": ref_logps_GK,
+        }

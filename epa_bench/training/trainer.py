@@ -1,0 +1,122 @@
+"""The Trainer subclass: any loss of the registry on the score matrix of a batch of comparison groups."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedModel, Trainer
+
+from epa_bench.core.errors import TrainingError
+from epa_bench.losses.metrics import Tally, group_metrics
+from epa_bench.losses.nll import length_normalised_nll
+from epa_bench.losses.scores import GroupScores
+from epa_bench.losses.table import LossSpec
+from epa_bench.models.logprobs import PaddedSequences, ResponseLogps, response_logps
+
+STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.1}
+"""Nats by which the loss at step 0 may differ from its exact value; rounding of log-probs gives a tenth of it."""
+
+
+class PreferenceTrainer(Trainer):
+    """Trains on a `GroupDataset` in the plan's order, with reference log-probs that come with the data.
+
+    The loss of a micro-batch is the mean over its groups, so equal micro-batches give the mean over the step whatever
+    the split. Logs TRL's metric names, weak-negative margins and softmax mass, each averaged over the groups that have
+    it. Raises TrainingError where the first loss is not what policy == reference must give, or a loss is not finite.
+    """
+
+    def __init__(self, *, loss: LossSpec, beta: float, nll: float, dtype: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # Our loss is already a mean over groups: the Trainer must divide it by the accumulation steps, and must not
+        # trust the model to have divided it by a count of label tokens.
+        self.model_accepts_loss_kwargs = False
+        self._spec = loss
+        self._loss = loss.load()
+        self._beta = beta
+        self._nll = nll
+        self._step0_tolerance = STEP0_TOLERANCE[dtype]
+        self._tallies: dict[str, Tally] = {}
+        self._checked_step0 = False
+
+    def compute_loss(
+        self,
+        model: PreTrainedModel,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """Mean loss over the micro-batch's groups, in nats."""
+        sequences = PaddedSequences(inputs["ids_NT"], inputs["prompt_lengths_N"], inputs["lengths_N"])
+        result = response_logps(model, sequences)
+        groups = _score_matrix(result, inputs, self._beta)
+        losses_G = self._loss(groups)
+        self._check(losses_G.detach(), groups)
+        loss = losses_G.mean()
+        self._tally(groups, losses_G.detach(), result, inputs)
+        if self._nll:
+            nll_G = length_normalised_nll(groups.logps_GK, groups.tokens_GK)
+            self._add("nll", _tally_of(nll_G.detach()))
+            loss = loss + self._nll * nll_G.mean()
+        return (loss, {}) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Adds the metrics gathered since the last log."""
+        means = {name: tally.mean() for name, tally in self._tallies.items()}
+        self._tallies.clear()
+        super().log(logs | {name: mean for name, mean in means.items() if mean is not None}, start_time)
+
+    def _check(self, losses_G: Tensor, groups: GroupScores) -> None:
+        step = self.state.global_step
+        if not bool(torch.isfinite(losses_G).all()):
+            rows = (~torch.isfinite(losses_G)).nonzero().flatten().tolist()
+            raise TrainingError(
+                f"the loss is not finite at step {step}, groups {rows} of the micro-batch. Lower the learning rate "
+                "or beta, or look at these rows; the last saved checkpoint is kept."
+            )
+        if self._checked_step0 or step > 0:
+            return
+        self._checked_step0 = True
+        expected_G = self._spec.step0(groups.mask_GK[:, 1:].sum(1).to(losses_G.dtype))
+        worst = float((losses_G - expected_G).abs().max())
+        if worst > self._step0_tolerance:
+            raise TrainingError(
+                f"at step 0 the {self._spec.name} loss must be log(candidates) because policy and reference are the "
+                f"same; it is off by {worst:.3g} nats. The reference log-probs belong to another model, tokenizer, "
+                "template or precision."
+            )
+
+    def _tally(self, groups: GroupScores, losses_G: Tensor, result: ResponseLogps, inputs: dict[str, Tensor]) -> None:
+        for name, tally in group_metrics(groups).items():
+            self._add(name, tally)
+        # Losses of recipes with different numbers of negatives compare only relative to their step-0 value.
+        log_candidates_G = groups.mask_GK.sum(1).log()
+        self._add("loss/over_log_candidates", _tally_of((losses_G / log_candidates_G)[log_candidates_G > 0]))
+        logits_GK = result.mean_logits_N[inputs["row_GK"]]
+        self._add("logits/chosen", _tally_of(logits_GK[:, 0]))
+        self._add("logits/rejected", _tally_of(logits_GK[groups.counted_strong_GK]))
+
+    def _add(self, name: str, tally: Tally) -> None:
+        self._tallies[name] = self._tallies[name] + tally if name in self._tallies else tally
+
+
+def _score_matrix(result: ResponseLogps, inputs: dict[str, Tensor], beta: float) -> GroupScores:
+    row_GK, mask_GK = inputs["row_GK"], inputs["mask_GK"]
+    # Slots without a candidate point at row 0; the mask keeps their value and gradient out of every loss.
+    return GroupScores(
+        logps_GK=result.logps_N[row_GK].masked_fill(~mask_GK, 0.0),
+        ref_logps_GK=inputs["ref_logps_GK"],
+        tokens_GK=result.tokens_N[row_GK].masked_fill(~mask_GK, 1),
+        mask_GK=mask_GK,
+        strong_GK=inputs["strong_GK"],
+        beta=beta,
+    )
+
+
+def _tally_of(values: Tensor) -> Tally:
+    return Tally(values.sum(), torch.tensor(float(values.numel()), device=values.device))
+
+
+def warmup_steps(ratio: float, steps: int) -> int:
+    """Warm-up as a whole number of optimizer steps."""
+    return math.ceil(ratio * steps)
