@@ -25,6 +25,8 @@ app = typer.Typer(
     "9 suite, 10 a worker died, 130 interrupted (rerun to go on).",
 )
 
+_PLAIN_WIDTH = 150
+
 SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped one: demo.")]
 Overrides = Annotated[
     list[str], typer.Option("--set", metavar="KEY=VALUE", help="Override a key: --set training.num_train_epochs=2.")
@@ -74,11 +76,17 @@ def score(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = []
 
 
 @app.command()
-def table(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
+def table(
+    sweep: SweepFile,
+    overrides: Overrides = [],
+    suites: SuiteFolders = [],
+    json_path: JsonPath = None,
+    full: Annotated[bool, typer.Option("--full", help="Every metric, not only the headline.")] = False,
+) -> None:
     """Write the margin table again from a finished sweep's store. Trains nothing, loads no torch."""
     from epa_bench.pipeline.table import write_table
 
-    _show_board(write_table(_open(sweep, overrides, suites)), json_path)
+    _show_board(write_table(_open(sweep, overrides, suites)), json_path, full=full)
 
 
 @app.command()
@@ -151,10 +159,10 @@ def _stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, js
     _show_rows(stage_summary(opened, stage), json_path)
 
 
-def _show_board(board: Any, json_path: str | None) -> None:
+def _show_board(board: Any, json_path: str | None, *, full: bool = False) -> None:
     from epa_bench.leaderboard.render import to_json, to_terminal
 
-    _show(lambda console: console.print(to_terminal(board)), to_json(board), json_path)
+    _show(lambda console: console.print(to_terminal(board, full=full)), to_json(board), json_path)
 
 
 def _show_rows(rows: list[dict[str, Any]], json_path: str | None) -> None:
@@ -176,7 +184,8 @@ def _show(show: Callable[[Console], None], text: str, json_path: str | None) -> 
         from epa_bench.core.files import atomic_write_text
 
         atomic_write_text(Path(json_path), text)
-    show(Console(markup=False))
+    # Away from a terminal rich assumes 80 columns, too few for a table.
+    show(Console(markup=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
 
 
 def _say(line: str) -> None:

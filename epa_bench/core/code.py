@@ -14,6 +14,8 @@ _PACKAGE = Path(__file__).resolve().parents[1]
 def source_digest(place: str) -> str:
     """Digest of one room's source files (`losses`), or of one file (`data/plan.py`)."""
     path = _PACKAGE / place
+    # The digest of no files would be one that no change of the code could alter.
+    assert path.exists(), f"no source at {path}"
     return file_sha256(path) if path.is_file() else folder_digest(path, ["*.py"])
 
 

@@ -13,7 +13,7 @@ DIGEST_CHARS = 32
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys and no spaces: equal values give equal bytes, whatever the order of their keys.
 
-    Raises ValueError for NaN and infinity.
+    1 and 1.0 are two values; pydantic's float fields make both 1.0. Raises ValueError for NaN and infinity.
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 

@@ -78,14 +78,17 @@ def write_records(path: Path, records: Iterable[Record]) -> None:
 def read_records(path: Path, kind: type[_R]) -> list[_R]:
     """The records of a JSON-lines file.
 
-    Raises DataError that lists every damaged row by number.
+    Raises DataError that lists every damaged row by number, or says that there is no such file.
     """
-    if path.stat().st_size == 0:
-        return []
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
     records: list[_R] = []
     problems: list[Problem] = []
-    # Not splitlines(): it would also break rows at U+2028 and its like inside a text.
-    for number, line in enumerate(path.read_text(encoding="utf-8").removesuffix("\n").split("\n"), start=1):
+    # Bytes, so that what is not UTF-8 is a damaged row like others, and a row ends at a newline only, not at U+2028.
+    rows = content.removesuffix(b"\n").split(b"\n") if content else []
+    for number, line in enumerate(rows, start=1):
         try:
             records.append(kind.model_validate_json(line))
         except ValidationError as error:

@@ -105,6 +105,13 @@ class ReferenceScore(Record):
     """Response tokens, one EOS included."""
 
 
+class EvaluationPrompt(Record):
+    """A prompt the suites ask every checkpoint."""
+
+    prompt_id: str
+    prompt: Prompt
+
+
 class GeneratedResponse(Record):
     """What a checkpoint answered to one prompt of a suite."""
 

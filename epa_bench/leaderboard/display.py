@@ -21,6 +21,10 @@ from epa_bench.leaderboard.cells import (
 )
 
 
+_MOST_COLUMNS = 4
+"""Candidates that stand side by side in the headline."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One row of a grid."""
@@ -67,17 +71,21 @@ def metric_grid(table: MetricTable, level: float) -> Grid:
 def headline_grid(board: Leaderboard) -> Grid:
     """The metrics marked `headline`.
 
-    With one candidate and one baseline arm: a line a metric, a column an arm. Otherwise a line for each metric and arm.
+    Against one baseline arm: a line a metric, with one candidate a column for every arm's score, with a few a column
+    for every margin. Otherwise a line for each metric and arm.
     """
     tables = [table for table in board.tables if table.info.headline]
     results = [result for table in tables for result in table.arms]
     arms = tuple(dict.fromkeys(r.arm for r in sorted(results, key=lambda r: (r.margin is not None, r.arm))))
-    candidates = {r.arm for r in results if r.margin is not None and r.method != REFERENCE_METHOD}
+    candidates = sorted({r.arm for r in results if r.margin is not None and r.method != REFERENCE_METHOD})
     opponents = {r.margin.against for r in results if r.margin is not None}
     baselines = [r.arm for r in results if r.margin is None]
-    if len(candidates) == 1 and opponents == set(baselines):
-        return _wide(tables, arms, candidates.pop(), baselines[0], board.level)
-    return _long(tables, board.level)
+    if not candidates or len(candidates) > _MOST_COLUMNS or opponents != set(baselines):
+        return _long(tables, board.level)
+    if len(candidates) == 1:
+        return _wide(tables, arms, candidates[0], baselines[0], board.level)
+    references = sorted({r.arm for r in results if r.method == REFERENCE_METHOD})
+    return _matrix(tables, (*references, baselines[0]), candidates, baselines[0], board.level)
 
 
 def _wide(tables: Sequence[MetricTable], arms: tuple[str, ...], candidate: str, baseline: str, level: float) -> Grid:
@@ -94,6 +102,24 @@ def _wide(tables: Sequence[MetricTable], arms: tuple[str, ...], candidate: str, 
         "MDE",
         f"Prompts {TIMES} seeds",
     )
+    return Grid("", header, tuple(line(table) for table in tables), _headline_captions(tables, level))
+
+
+def _matrix(
+    tables: Sequence[MetricTable], arms: tuple[str, ...], candidates: Sequence[str], baseline: str, level: float
+) -> Grid:
+    def line(table: MetricTable) -> Line:
+        results = {result.arm: result for result in table.arms}
+        scores = [short_score(results.get(arm), table.info) for arm in arms]
+        margins = [
+            margin_cells(results[candidate].margin if candidate in results else None, table.info)
+            for candidate in candidates
+        ]
+        cells = [f"{margin}, MDE {mde}" if mde else margin for margin, mde, _ in margins]
+        return Line((metric_name(table), *scores, *cells, "; ".join(dict.fromkeys(n for _, _, n in margins))))
+
+    differences = [f"{candidate} {MINUS} {baseline} ({percent(level)})" for candidate in candidates]
+    header = ("Suite · metric", *arms, *differences, f"Prompts {TIMES} seeds")
     return Grid("", header, tuple(line(table) for table in tables), _headline_captions(tables, level))
 
 

@@ -20,8 +20,10 @@ def escape(text: str) -> str:
 
 
 def to_markdown(board: Leaderboard) -> str:
-    """The whole leaderboard. Equal leaderboards give equal text."""
+    """The whole leaderboard, the headline first where there is one. Equal leaderboards give equal text."""
     parts = [f"# {escape(board.title)}"]
+    if any(table.info.headline for table in board.tables):
+        parts.append(_grid(headline_grid(board)))
     for table in board.tables:
         grid = metric_grid(table, board.level)
         parts += [f"## {escape(grid.title)}", _grid(grid)]

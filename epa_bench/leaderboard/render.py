@@ -35,11 +35,15 @@ def to_csv(board: Leaderboard) -> str:
     return out.getvalue()
 
 
-def to_terminal(board: Leaderboard) -> Group:
-    """The headline table where there is one, all tables, and the legend, for `rich.console.Console.print`."""
-    grids = [metric_grid(table, board.level) for table in board.tables]
-    if any(table.info.headline for table in board.tables):
-        grids.insert(0, headline_grid(board))
+def to_terminal(board: Leaderboard, *, full: bool) -> Group:
+    """The headline table and the legend, for `rich.console.Console.print`; `full` adds every metric's table.
+
+    Without a metric marked for the headline, always full.
+    """
+    headline = any(table.info.headline for table in board.tables)
+    grids = [headline_grid(board)] if headline else []
+    if full or not headline:
+        grids += [metric_grid(table, board.level) for table in board.tables]
     return Group(Text(one_line(board.title), style="bold"), *map(_table, grids), *map(Text, legend(board.level)))
 
 

@@ -183,7 +183,7 @@ class SweepCells:
 
     def responses(self, checkpoint: Checkpoint, suite: PairwiseSuite | GenerationSuite) -> CellSpec:
         """Answers of a checkpoint; suites with the same decoding and limit share them."""
-        config = {"decoding": suite.decoding.model_dump(mode="json"), "limit": suite.limit}
+        config: dict[str, Any] = {"decoding": suite.decoding.model_dump(mode="json"), "limit": suite.limit}
         inputs = {"preferences": self.preferences}
         script = self.sweep.engine.script
         if script is not None:

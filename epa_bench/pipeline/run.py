@@ -62,12 +62,11 @@ def stage_cells(run: Run, stage: Stage) -> list[CellSpec]:
         return [result.cell for result in cells.results]
     if stage == "train":
         return [checkpoint.cell for checkpoint in cells.checkpoints if checkpoint.cell is not None]
-    return [
-        cells.verdicts(checkpoint, suite) if stage == "judge" else cells.responses(checkpoint, suite)
-        for suite in cells.suites.values()
-        if isinstance(suite, PairwiseSuite) or (stage == "generate" and isinstance(suite, GenerationSuite))
-        for checkpoint in cells.checkpoints
-    ]
+    if stage == "judge":
+        judged = [suite for suite in cells.suites.values() if isinstance(suite, PairwiseSuite)]
+        return [cells.verdicts(checkpoint, suite) for suite in judged for checkpoint in cells.checkpoints]
+    answered = [suite for suite in cells.suites.values() if isinstance(suite, PairwiseSuite | GenerationSuite)]
+    return [cells.responses(checkpoint, suite) for suite in answered for checkpoint in cells.checkpoints]
 
 
 def run_stage(run: Run, stage: Stage) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from epa_bench.core.errors import DataError, Problem, list_problems
 from epa_bench.core.files import write_json, write_records
-from epa_bench.core.records import Preference
+from epa_bench.core.records import EvaluationPrompt, Preference
 from epa_bench.data.chat import Renderer
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_renderer
@@ -14,7 +14,7 @@ MIN_RESPONSE_TOKENS = 8
 
 
 def run(context: StepContext) -> None:
-    """Writes `train.jsonl`, `eval.jsonl` and `summary.json`. Raises DataError that lists the rows that do not fit."""
+    """Writes `train.jsonl`, `eval.jsonl`, `prompts.jsonl` and `summary.json`. Raises DataError that lists the rows that do not fit."""
     renderer = open_renderer(context, context.reference_folder())
     max_length = context.config["text"]["max_length"]
     summary = {}
@@ -34,6 +34,10 @@ def run(context: StepContext) -> None:
             "prompts_too_long": len(problems),
             "responses_truncated": _truncated(renderer, kept),
         }
+        if split == "eval":
+            distinct = {preference.prompt_id: preference.prompt for preference in kept}
+            asked = [EvaluationPrompt(prompt_id=prompt_id, prompt=prompt) for prompt_id, prompt in distinct.items()]
+            write_records(context.folder / "prompts.jsonl", asked)
     write_json(context.folder / "summary.json", summary)
 
 

@@ -10,8 +10,8 @@ from epa_bench.data.chat import Renderer
 from epa_bench.models.checkpoint import load_model, load_tokenizer
 from epa_bench.steps.context import StepContext
 
-logging.set_verbosity_error()
-logging.disable_progress_bar()
+logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from epa_bench.config.schema import EmbeddedData
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import write_json, write_records
-from epa_bench.core.records import Preference
+from epa_bench.core.records import EvaluationPrompt, Preference, prompt_digest
 from epa_bench.data.embedded.families import Split, make_prompts
 from epa_bench.data.embedded.preferences import rank_responses
 from epa_bench.engines.protocol import Decoding, Request
@@ -16,7 +16,7 @@ from epa_bench.steps.loading import open_checkpoint
 
 
 def run(context: StepContext) -> None:
-    """Writes `train.jsonl`, `eval.jsonl` and `summary.json`."""
+    """Writes `train.jsonl`, `eval.jsonl`, `prompts.jsonl` and `summary.json`."""
     task = EmbeddedData.model_validate(context.config["task"])
     opened = open_checkpoint(context, context.reference_folder())
     engine = TransformersEngine(opened.model, opened.tokenizer, opened.renderer, context.config["batch_size"])
@@ -44,6 +44,10 @@ def run(context: StepContext) -> None:
         preferences = _ranked(prompts, texts, task)
         summary[name] = {"rows": len(preferences), "prompts_with_one_distinct_response": count - len(preferences)}
         write_records(context.folder / f"{name}.jsonl", preferences)
+        if name == "eval":
+            # Every held-out prompt, also one whose samples were all the same and make no preference.
+            asked = [EvaluationPrompt(prompt_id=prompt_digest(prompt), prompt=prompt) for prompt in prompts]
+            write_records(context.folder / "prompts.jsonl", asked)
     write_json(context.folder / "summary.json", summary)
 
 

@@ -10,7 +10,7 @@ from epa_bench.data.chat import EncodedResponse, Renderer
 from epa_bench.data.embedded.corpus import sft_corpus
 from epa_bench.data.embedded.families import make_prompts
 from epa_bench.data.tokenizer import train_tokenizer
-from epa_bench.models.checkpoint import new_model, save_checkpoint
+from epa_bench.models.checkpoint import new_model, ready, save_checkpoint
 from epa_bench.steps import loading  # noqa: F401 - sets threads and verbosity
 from epa_bench.steps.context import StepContext
 from epa_bench.training.sft import train_sft
@@ -25,7 +25,7 @@ def run(context: StepContext) -> None:
     corpus = _corpus(context)
     texts = [text if isinstance(text, str) else "\n".join(m.content for m in text) for pair in corpus for text in pair]
     tokenizer = train_tokenizer(texts, shape.vocab_size, model_max_length=shape.max_position_embeddings)
-    model = new_model(shape, tokenizer, seed=settings.seed).to(context.device)
+    model = ready(new_model(shape, tokenizer, seed=settings.seed), context.device)
     max_length = min(shape.max_position_embeddings, context.config["max_length"])
     renderer = Renderer(tokenizer, template="chat", max_length=max_length)
     sequences, too_long = _encode(renderer, corpus)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.files import read_records, write_records
-from epa_bench.core.records import GeneratedResponse, Prompt
+from epa_bench.core.records import EvaluationPrompt, GeneratedResponse, Prompt
 from epa_bench.engines.protocol import Answer, Decoding, Engine, Request
 from epa_bench.engines.scripted import read_script
 from epa_bench.engines.transformers import TransformersEngine
@@ -16,8 +16,8 @@ from epa_bench.steps.loading import open_checkpoint
 def run(context: StepContext) -> None:
     """Writes `responses.jsonl` in the prompts' order; goes on after the last whole batch of a killed attempt."""
     decoding = Decoding.model_validate(context.config["decoding"])
-    distinct = {preference.prompt_id: preference.prompt for preference in context.preferences("eval")}
-    prompts = list(distinct.items())[: context.config["limit"]]
+    asked = context.records("preferences", "prompts.jsonl", EvaluationPrompt)
+    prompts = [(row.prompt_id, row.prompt) for row in asked][: context.config["limit"]]
     requests = [Request(prompt, stable_seed("answer", decoding.seed, prompt_id)) for prompt_id, prompt in prompts]
     answers: dict[int, GeneratedResponse] = {}
     engine = _engine(context)

@@ -35,4 +35,4 @@ def run(context: StepContext) -> None:
         report=context.report,
     )
     identity = {"kind": "trained", "reference": context.config["cache"], "recipe": dict(context.config)}
-    save_checkpoint(context.folder / "model", opened.model.eval(), opened.tokenizer, identity)
+    save_checkpoint(context.folder / "model", opened.model, opened.tokenizer, identity)

@@ -73,18 +73,18 @@ def test_pipes_and_tags_in_the_source() -> None:
 
 def test_metric_table_of_the_worked_case(worked_rows: Rows) -> None:
     lines = to_markdown(build(worked_rows, judge={"alpaca": "gold 1"})).splitlines()
-    assert lines[2] == "## alpaca · win rate"
-    assert lines[4] == (
+    lines = lines[lines.index("## alpaca · win rate") :]
+    assert lines[2] == (
         "| Arm | Score (95 %) | Prompts × seeds | Margin (95 %) | Against | MDE | Paired prompts × seeds "
         "| Failed rows | Seeds |"
     )
     # se = .26352, t(.975, 2.43902) = 3.6473, t(.8, 2.43902) = 1.0119: half width 96.1, MDE 122.7 in percent.
-    cells = lines[7].split(" | ")
+    cells = lines[5].split(" | ")
     assert cells[0] == "| epa-1-1-2"
     assert cells[1].startswith("66.7 (")
     assert cells[2:] == ["3 × 2", "+33.3 (-62.6, +129.2) ○", "dpo", "122.7", "3 × 2", "0", "0, 1 |"]
-    assert lines[6].endswith("| 3 × 2 | baseline |  |  |  | 0 | 0, 1 |")
-    assert lines[9] == "In %; higher is better. Judge: gold 1. Intervals: crossed: seeds x prompts."
+    assert lines[4].endswith("| 3 × 2 | baseline |  |  |  | 0 | 0, 1 |")
+    assert lines[7] == "In %; higher is better. Judge: gold 1. Intervals: crossed: seeds x prompts."
 
 
 def test_signs_marks_and_reasons(rows_of: RowMaker) -> None:
@@ -132,6 +132,23 @@ def test_headline_with_several_candidates_has_a_line_an_arm(worked_rows: Rows, r
         ["epa-0-0-1", "100.0", "dpo", "33.3"],
         ["epa-1-1-2", "66.7", "dpo", "33.3"],
     ]
+
+
+def test_headline_with_a_few_candidates_has_a_column_a_margin(worked_rows: Rows, rows_of: RowMaker) -> None:
+    reference = rows_of("reference", {0: {"a": 0.0, "b": 0.25, "c": 0.5}}, beta=0.0, learning_rate=0.0)
+    rows = [*worked_rows, *reference, *rows_of("nll", {0: {"a": 1.0, "b": 1.0, "c": 1.0}})]
+    lines = headline_markdown(build(rows)).splitlines()
+    assert lines[0] == (
+        "| Suite · metric | reference | dpo | epa-1-1-2 − dpo (95 %) | nll − dpo (95 %) | Prompts × seeds |"
+    )
+    cells = lines[2].split(" | ")
+    assert cells[:4] == ["| alpaca · win rate (%) ↑", "25.0", "33.3", "+33.3 (-62.6, +129.2) ○, MDE 122.7"]
+    assert cells[5] == "3 × 2; 3 × 1 |"
+
+
+def test_whole_leaderboard_opens_with_the_headline(worked_rows: Rows) -> None:
+    board = build(worked_rows)
+    assert to_markdown(board).splitlines()[2:5] == headline_markdown(board).splitlines()[:3]
 
 
 def test_headline_counts_failures_and_names_judges(rows_of: RowMaker) -> None:

@@ -29,9 +29,9 @@ def build(rows: Rows, **changes: Any) -> Leaderboard:
     return build_table(rows, **arguments)
 
 
-def terminal_text(board: Leaderboard) -> str:
+def terminal_text(board: Leaderboard, *, full: bool = True) -> str:
     console = Console(file=io.StringIO(), width=400, color_system=None)
-    console.print(to_terminal(board))
+    console.print(to_terminal(board, full=full))
     file = console.file
     assert isinstance(file, io.StringIO)
     return file.getvalue()
@@ -90,6 +90,14 @@ def test_terminal_has_the_headline_first(worked_rows: Rows) -> None:
     info = MetricInfo(label="win rate", headline=True)
     shown = terminal_text(build(worked_rows, metrics={("alpaca", "win_rate"): info}))
     assert shown.index("Suite · metric") < shown.index("Failed rows")
+
+
+def test_terminal_shows_all_metrics_only_when_asked(worked_rows: Rows) -> None:
+    board = build(worked_rows, metrics={("alpaca", "win_rate"): MetricInfo(label="win rate", headline=True)})
+    shown = terminal_text(board, full=False)
+    assert "Suite · metric" in shown
+    assert "Paired prompts" not in shown
+    assert "Paired prompts" in terminal_text(board)
 
 
 def test_rendering_does_not_load_torch() -> None:

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Every check: installs what they need into .venv, then format, lint, import rules, types and tests.
+# Further arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/install.sh
+install_into_venv dev
+"$VENV/bin/ruff" format --check .
+"$VENV/bin/ruff" check .
+"$VENV/bin/lint-imports"
+"$VENV/bin/mypy"
+export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
+exec "$VENV/bin/python" -m pytest "$@"
