@@ -1,4 +1,4 @@
-"""Which keys the schema knows at a place, so that a mistyped one can be answered with the right one."""
+"""What the schema knows at a place: its keys, for suggestions, and where pydantic's locations stand in the file."""
 
 from typing import Any, get_args, get_origin
 
@@ -9,21 +9,53 @@ from epa_bench.config.yaml12 import Location
 
 def field_names(model: Any, location: Location) -> list[str]:
     """Names of the fields at `location` (as pydantic's errors give it, union tags included) below a model."""
+    return [name for option in _models(_at(model, location)) for name in option.model_fields]
+
+
+def kinds(model: Any, location: Location) -> list[str]:
+    """The tags of the union at `location`."""
+    return [tag for option in _models(_at(model, location)) for tag in get_args(option.model_fields["kind"].annotation)]
+
+
+def file_location(model: Any, location: Location, data: Any) -> Location:
+    """Where the file that holds `data` has what pydantic calls `location`.
+
+    Pydantic adds the tag of a union's member, item 0 where one value stands for a list, and `[key]` to a wrong key.
+    """
+    kept: list[str | int] = []
+    for part in location:
+        added = _is_union(model) or part == "[key]" or (isinstance(part, int) and not isinstance(data, list))
+        model = _below(model, part)
+        if not added:
+            kept.append(part)
+            data = _item(data, part)
+    return tuple(kept)
+
+
+def _at(model: Any, location: Location) -> Any:
     for part in location:
         model = _below(model, part)
-    return [name for option in _models(model) for name in option.model_fields]
+    return model
 
 
 def _below(annotation: Any, part: str | int) -> Any:
-    for model in _models(annotation):
-        if part in model.model_fields:
-            return model.model_fields[str(part)].annotation
-        kind = model.model_fields.get("kind")
-        if kind is not None and part in get_args(kind.annotation):
-            return model
-    if get_origin(annotation) is dict:
-        return get_args(annotation)[1]
-    return None
+    models = _models(annotation)
+    if len(models) > 1:
+        return next(model for model in models if part in get_args(model.model_fields["kind"].annotation))
+    if models:
+        field = models[0].model_fields.get(str(part))
+        return None if field is None else field.annotation
+    return get_args(annotation)[1] if get_origin(annotation) is dict else None
+
+
+def _is_union(annotation: Any) -> bool:
+    return len(_models(annotation)) > 1
+
+
+def _item(data: Any, part: str | int) -> Any:
+    if isinstance(data, dict):
+        return data.get(part)
+    return data[part] if isinstance(data, list) and isinstance(part, int) else None
 
 
 def _models(annotation: Any) -> list[type[BaseModel]]:

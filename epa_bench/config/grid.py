@@ -3,6 +3,7 @@
 import itertools
 
 from epa_bench.config.schema import Method, Sweep
+from epa_bench.core.errors import ConfigError
 from epa_bench.core.records import Record
 
 _AXES = {
@@ -41,12 +42,20 @@ class Arm(Record):
 
 
 def expand(sweep: Sweep) -> tuple[Arm, ...]:
-    """The arms of a sweep, methods in the file's order, the last axis varying fastest."""
-    return tuple(
-        arm
-        for name, method in sweep.methods.items()
-        for arm in _expand_method(name, method, method.seeds or sweep.seeds)
-    )
+    """The arms of a sweep, methods in the file's order, the last axis varying fastest.
+
+    Raises ConfigError where a method has the name of another one's arm (`epa-w2` beside `epa` with weak: [1, 2]).
+    """
+    arms: dict[str, Arm] = {}
+    for name, method in sweep.methods.items():
+        for arm in _expand_method(name, method, method.seeds or sweep.seeds):
+            other = arms.setdefault(arm.name, arm)
+            if other is not arm:
+                raise ConfigError(
+                    f"`methods.{other.method}` and `methods.{name}` would both train an arm called `{arm.name}`; "
+                    "rename one of them"
+                )
+    return tuple(arms.values())
 
 
 def _expand_method(name: str, method: Method, seeds: tuple[int, ...]) -> list[Arm]:
@@ -60,4 +69,5 @@ def _expand_method(name: str, method: Method, seeds: tuple[int, ...]) -> list[Ar
 
 
 def _short(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    """Every digit that tells one value from another."""
+    return str(value).removesuffix(".0")

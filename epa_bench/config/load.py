@@ -5,15 +5,18 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from epa_bench.config.fields import field_names
+from epa_bench.config.fields import field_names, file_location, kinds
+from epa_bench.config.grid import expand
 from epa_bench.config.schema import Sweep
 from epa_bench.config.yaml12 import Document, Location, dump_yaml, parse_value
 from epa_bench.core.errors import ConfigError, Problem, list_problems
+
+_T = TypeVar("_T")
 
 Check = Callable[[dict[str, Any]], Iterable[tuple[Location, str]]]
 """Looks at the raw sweep and names what is wrong and where. It must stand any shape: types are checked beside it."""
@@ -22,12 +25,13 @@ _EXPECTED = {
     "float_type": "a number",
     "int_type": "a whole number",
     "int_from_float": "a whole number",
-    "string_type": "text",
+    "string_type": "text (in quotes where it looks like something else)",
     "bool_type": "true or false",
     "dict_type": "keys and values",
     "model_type": "keys and values",
     "model_attributes_type": "keys and values",
     "tuple_type": "a list",
+    "too_short": "at least one entry",
 }
 
 
@@ -40,7 +44,7 @@ class LoadedSweep:
 
     def resolved_yaml(self) -> str:
         """The sweep with every default written out; loading it gives the same sweep."""
-        return dump_yaml(self.config.model_dump(mode="json", exclude_none=True))
+        return dump_yaml(self.config.model_dump(mode="json"))
 
 
 def load_sweep(document: Document, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> LoadedSweep:
@@ -58,6 +62,10 @@ def load_sweep(document: Document, overrides: Sequence[str] = (), checks: Sequen
     except ValidationError as error:
         problems = [_problem(document, detail) for detail in error.errors()] + problems
         raise ConfigError(list_problems(problems, document.name)) from None
+    try:
+        expand(config)
+    except ConfigError as error:
+        problems.append(Problem(document.where(("methods",)), str(error)))
     if problems:
         raise ConfigError(list_problems(problems, document.name))
     return LoadedSweep(config, document)
@@ -68,15 +76,19 @@ def _overridden(document: Document, overrides: Sequence[str]) -> Document:
     lines = dict(document.lines)
     origins: dict[Location, str] = {}
     for override in overrides:
-        key, equals, value = override.partition("=")
-        keys = tuple(key.strip().split("."))
-        if not equals or not all(keys):
+        dotted, equals, text = override.partition("=")
+        parts = dotted.strip().split(".")
+        if not equals or not all(parts):
             raise ConfigError(f"--set {override}: expected KEY=VALUE, e.g. --set training.num_train_epochs=2")
-        _assign(data, keys, parse_value(value, f"--set {override}"), override)
-        origins[keys] = f"--set {override}"
-        for location in [location for location in lines if location[: len(keys)] == keys]:
-            del lines[location]
+        value = parse_value(text, f"--set {override}")
+        changed = _assign(data, _keys(data, parts), value, override)
+        lines = _without(lines, changed)
+        origins = {**_without(origins, changed), changed: f"--set {override}"}
     return _OverriddenDocument(document.name, data, lines, origins) if origins else replace(document, data=data)
+
+
+def _without(places: dict[Location, _T], changed: Location) -> dict[Location, _T]:
+    return {place: value for place, value in places.items() if place[: len(changed)] != changed}
 
 
 @dataclass(frozen=True)
@@ -87,51 +99,75 @@ class _OverriddenDocument(Document):
         for length in range(len(location), 0, -1):
             if location[:length] in self.origins:
                 return self.origins[location[:length]]
-            if location[:length] in self.lines:
-                break
         return super().where(location)
 
 
-def _assign(data: dict[str, Any], keys: tuple[str, ...], value: Any, override: str) -> None:
-    for i, key in enumerate(keys[:-1]):
+def _keys(data: Any, parts: list[str]) -> tuple[str, ...]:
+    """The parts of `a.b.c`, joined again where the sweep has a key with a dot of its own (`methods.epa-0.1.beta`)."""
+    keys: list[str] = []
+    while parts:
+        below = data if isinstance(data, dict) else {}
+        length = next((n for n in range(len(parts), 0, -1) if ".".join(parts[:n]) in below), 1)
+        keys.append(".".join(parts[:length]))
+        data, parts = below.get(keys[-1]), parts[length:]
+    return tuple(keys)
+
+
+def _assign(data: dict[str, Any], keys: tuple[str, ...], value: Any, override: str) -> Location:
+    """Sets the value; gives the topmost key that changed, which is above `keys` where that was made for it."""
+    changed = keys
+    for i, key in enumerate(keys[:-1], 1):
+        if key not in data:
+            changed = min(changed, keys[:i], key=len)
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {override}: {'.'.join(keys[: i + 1])} has no keys below it")
+            raise ConfigError(f"--set {override}: {'.'.join(keys[:i])} has no keys below it; set it as a whole")
     data[keys[-1]] = value
+    return changed
 
 
 def _problem(document: Document, detail: ErrorDetails) -> Problem:
-    # Tags of unions (`scratch`, `embedded`) stand in pydantic's location but not in the file.
-    location = _without_tags(document.data, detail["loc"])
-    key = ".".join(str(part) for part in location) or "the file"
+    location = file_location(Sweep, detail["loc"], document.data)
     kind, came = detail["type"], detail["input"]
+    if kind == "conflict":
+        keys = [key for key in detail["ctx"]["keys"] if key in came]
+        places = dict.fromkeys(document.where((*location, key)) for key in keys)
+        return Problem(" and ".join(places), f"`{_dotted(location)}`: {detail['msg']}")
+    if kind.startswith("union_tag"):
+        location = (*location, "kind")
+    where, key = document.where(location), _dotted(location)
     if kind == "extra_forbidden":
-        return Problem(document.where(location), f"unknown key `{key}`{_suggestion(detail['loc'], location)}")
+        return Problem(where, f"unknown key `{key}`{_suggestion(detail['loc'])}")
     if kind == "missing":
-        return Problem(document.where(location), f"`{key}` is required; add it, or pass --set {key}=VALUE")
+        return Problem(where, f"`{key}` is required; add it, or pass --set {key}=VALUE")
     if kind == "union_tag_not_found":
-        return Problem(document.where(location), f"`{key}` needs a `kind`: {detail['ctx']['discriminator']} is missing")
-    expected = _EXPECTED.get(kind)
-    message = f"expected {expected}" if expected else detail["msg"][:1].lower() + detail["msg"][1:]
-    return Problem(document.where(location), f"`{key}`: {message}, got {_show(came)}")
+        return Problem(where, f"`{key}` is required, {_kinds(detail)}; add it, or pass --set {key}=VALUE")
+    if kind == "union_tag_invalid":
+        return Problem(where, f"`{key}`: expected {_kinds(detail)}, got {_show(came['kind'])}")
+    return Problem(where, f"`{key}`: {_expected(detail)}, got {_show(came)}")
 
 
-def _without_tags(data: Any, location: Location) -> Location:
-    kept: list[str | int] = []
-    for i, part in enumerate(location):
-        if (isinstance(data, dict) and part in data) or (isinstance(data, list) and isinstance(part, int) and part < len(data)):
-            data = data[part]
-        elif isinstance(data, dict) and i < len(location) - 1:
-            continue
-        elif not isinstance(data, dict):
-            # A scalar where pydantic names item 0 of the tuple made from it.
-            continue
-        kept.append(part)
-    return tuple(kept)
+def _dotted(location: Location) -> str:
+    return ".".join(str(part) for part in location) or "the file"
 
 
-def _suggestion(pydantic_location: Location, location: Location) -> str:
-    known = field_names(Sweep, pydantic_location[:-1])
+def _kinds(detail: ErrorDetails) -> str:
+    return " or ".join(kinds(Sweep, detail["loc"]))
+
+
+def _expected(detail: ErrorDetails) -> str:
+    if detail["type"] in _EXPECTED:
+        return f"expected {_EXPECTED[detail['type']]}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
+    message = (
+        detail["msg"].replace("Input should be", "expected").replace("String should match", "expected text of the")
+    )
+    return message[:1].lower() + message[1:]
+
+
+def _suggestion(location: Location) -> str:
+    known = field_names(Sweep, location[:-1])
     close = difflib.get_close_matches(str(location[-1]), known, n=1, cutoff=0.5)
     if close:
         return f"; did you mean `{close[0]}`?"

@@ -1,26 +1,11 @@
 """The sweep file's schema. Every field has its unit and, where the paper names it, its symbol."""
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field, model_validator
 
+from epa_bench.config.values import Commit, Count, Fraction, Grid, Name, Positive, Seed, Seeds, conflict
 from epa_bench.core.records import Finite, Record
-
-_T = TypeVar("_T")
-
-Positive = Annotated[Finite, Field(gt=0)]
-Fraction = Annotated[Finite, Field(ge=0, le=1)]
-Count = Annotated[int, Field(ge=1)]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]*$", max_length=80)]
-"""Names become file and folder names: lower case, digits, `_`, `.` and `-`, so that none leads out of its folder."""
-
-
-def _as_tuple(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list | tuple) else (value,)
-
-
-Grid = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), Field(min_length=1)]
-"""One value or a list of them; lists multiply into the sweep's grid."""
 
 
 class ScratchModel(Record):
@@ -31,7 +16,8 @@ class ScratchModel(Record):
     num_hidden_layers: Count = 4
 
     num_attention_heads: Count = 4
-    """The head size, hidden_size / num_attention_heads, must be at least 32: attention kernels serve nothing smaller."""
+    """The head size, hidden_size / num_attention_heads, must be even (rotary embeddings) and at least 32: attention
+    kernels serve nothing smaller."""
 
     vocab_size: Annotated[int, Field(ge=300)] = 512
     """Of the byte-level tokenizer trained on the spot; 256 bytes and the special tokens included."""
@@ -40,6 +26,18 @@ class ScratchModel(Record):
     rope_theta: Positive = 10000.0
     initializer_range: Positive = 0.02
     """Standard deviation of the initial weights. Small models learn to copy sooner with a wider one."""
+
+    @model_validator(mode="after")
+    def _check_head_size(self) -> Self:
+        head_size, rest = divmod(self.hidden_size, self.num_attention_heads)
+        if rest or head_size % 2 or head_size < 32:
+            raise conflict(
+                "hidden_size / num_attention_heads must be an even whole number of at least 32, got "
+                f"{self.hidden_size} / {self.num_attention_heads}",
+                "hidden_size",
+                "num_attention_heads",
+            )
+        return self
 
 
 class Sft(Record):
@@ -50,7 +48,7 @@ class Sft(Record):
     learning_rate: Positive = 3e-3
     warmup_ratio: Fraction = 0.1
     weight_decay: Annotated[Finite, Field(ge=0)] = 0.01
-    seed: int = 0
+    seed: Seed = 0
 
 
 class ScratchReference(Record):
@@ -68,7 +66,7 @@ class CheckpointReference(Record):
     kind: Literal["checkpoint"]
     path: str
 
-    revision: str | None = None
+    revision: Commit | None = None
     """Commit of a hub checkpoint; required for a hub name, so that the sweep can be repeated."""
 
     template: Literal["chat", "plain"] = "chat"
@@ -104,7 +102,15 @@ class EmbeddedData(Record):
     max_length: Count = 96
     """Tokens of prompt and response together."""
 
-    seed: int = 0
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _check_shares(self) -> Self:
+        if self.correct + self.off_topic > 1:
+            raise conflict(
+                f"correct + off_topic must be at most 1, got {self.correct} + {self.off_topic}", "correct", "off_topic"
+            )
+        return self
 
 
 class FilesData(Record):
@@ -117,7 +123,7 @@ class FilesData(Record):
     eval_split: str = "test"
     """Splits of a hub data set; local files have none."""
 
-    revision: str | None = None
+    revision: Commit | None = None
     """Commit of a hub data set; required for a hub name."""
 
     invalid_rows: Literal["error", "drop"] = "error"
@@ -160,7 +166,7 @@ class Method(Record):
     nll: Grid[Annotated[Finite, Field(ge=0)]] = (0.0,)
     """Weight of the added negative log-likelihood of the chosen response, per token."""
 
-    seeds: tuple[int, ...] | None = None
+    seeds: Seeds | None = None
     """Instead of the sweep's seeds."""
 
 
@@ -179,7 +185,7 @@ class Training(Record):
     weight_decay: Annotated[Finite, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
 
-    data_seed: int | None = None
+    data_seed: Seed | None = None
     """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
     it every seed draws its own."""
 
@@ -247,7 +253,7 @@ class Sweep(Record):
     reference: Reference
     data: Data
     methods: Annotated[dict[Name, Method], Field(min_length=1)]
-    seeds: Annotated[tuple[int, ...], Field(min_length=1)] = (1, 2, 3)
+    seeds: Seeds = (1, 2, 3)
     """Training seeds. A seed decides the order of the data and the draw of weak negatives."""
 
     training: Training = Training()

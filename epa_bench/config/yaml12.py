@@ -10,6 +10,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.events import (
     AliasEvent,
+    CollectionEndEvent,
     CollectionStartEvent,
     Event,
     MappingEndEvent,
@@ -29,8 +30,11 @@ _MAX_DEPTH = 50
 _MAX_NODES = 100_000
 """Far above any sweep, far below what a file of nested aliases could grow to."""
 
+_TOO_MUCH = "nested too deeply or too large (aliases that multiply?)"
+
 Location = tuple[str | int, ...]
 """Keys and indices from the root of the document."""
+
 
 @dataclass(frozen=True)
 class Document:
@@ -89,7 +93,7 @@ class _Reader:
     def read(self) -> Any:
         """The document's value; None where it is empty."""
         try:
-            self._events = list(YAML(typ="safe", pure=True).parse(self._text))
+            self._parse()
         except MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
             raise self._error(mark.line + 1 if mark else 1, f"not valid YAML: {error.problem}") from error
@@ -104,6 +108,15 @@ class _Reader:
             raise self._error(_line(self._events[index + 1]), "a second document starts here; write one a file")
         return value
 
+    def _parse(self) -> None:
+        depth = 0
+        for event in YAML(typ="safe", pure=True).parse(self._text):
+            self._events.append(event)
+            depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+            # Here too, as the library takes a time that grows with the square of the depth.
+            if depth > _MAX_DEPTH:
+                raise self._error(_line(event), _TOO_MUCH)
+
     def _error(self, line: int, what: str) -> ConfigError:
         return ConfigError(f"{self._where(line)}: {what}")
 
@@ -112,7 +125,7 @@ class _Reader:
         self.lines[location] = line
         self._nodes += 1
         if len(location) > _MAX_DEPTH or self._nodes > _MAX_NODES:
-            raise self._error(line, "nested too deeply or too large (aliases that multiply?)")
+            raise self._error(line, _TOO_MUCH)
         event = self._events[index]
         if isinstance(event, AliasEvent):
             return self._value(self._anchored(event), location, line)[0], index + 1
@@ -198,6 +211,6 @@ def dump_yaml(data: dict[str, Any]) -> str:
     yaml.Representer = _Representer
     yaml.default_flow_style = False
     yaml.width = 2**20  # no line is folded
-    yaml.sort_base_mapping_type_on_output = False
+    yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]  # declared None, documented as a switch
     yaml.dump(data, stream)
     return stream.getvalue()

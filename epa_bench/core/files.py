@@ -103,14 +103,3 @@ def read_records(path: Path, kind: type[_R]) -> list[_R]:
 def write_json(path: Path, value: object) -> None:
     """Indented JSON with sorted keys, atomically; refuses NaN with ValueError."""
     atomic_write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def inside(folder: Path, name: str) -> Path:
-    """`folder/name`, where `name` comes from a configuration file and must not leave the folder.
-
-    Raises ValueError where it would (`..`, an absolute path, a link out of the folder).
-    """
-    path = (folder / name).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        raise ValueError(f"{name!r} leads out of {folder}")
-    return path

@@ -1,6 +1,8 @@
 """Telling people how far long work is: a live view on a terminal, plain lines elsewhere. All of it on stderr."""
 
+import threading
 import time
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
@@ -8,15 +10,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 
+@dataclass(frozen=True, slots=True)
+class _Running:
+    label: str
+    task: TaskID
+    since: float = field(default_factory=time.monotonic)
+
+
 class SweepProgress:
-    """The cells of a sweep: how many are done, which are running and how far each is."""
+    """The cells of a sweep: how many are done, which are running and how far each is.
+
+    Cells are known by their digest: two of them may have the same label.
+    """
 
     def __init__(self, total: int, cached: int) -> None:
         self._console = Console(stderr=True, highlight=False)
         self._live = self._console.is_terminal
         self._total, self._done = total, cached
-        self._started: dict[str, float] = {}
-        self._tasks: dict[str, TaskID] = {}
+        self._running: dict[str, _Running] = {}
+        # Reports come from a thread of their own, the last ones of a cell often after its end.
+        self._lock = threading.Lock()
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -39,19 +52,23 @@ class SweepProgress:
     ) -> None:
         self._progress.stop()
 
-    def started(self, label: str) -> None:
-        self._started[label] = time.monotonic()
-        self._tasks[label] = self._progress.add_task(f"  {label}", total=None)
+    def started(self, digest: str, label: str) -> None:
+        with self._lock:
+            self._running[digest] = _Running(label, self._progress.add_task(f"  {label}", total=None))
 
-    def moved(self, label: str, done: int, total: int) -> None:
-        if label in self._tasks:
-            self._progress.update(self._tasks[label], completed=done, total=total)
+    def moved(self, digest: str, done: int, total: int) -> None:
+        """A report of a cell that is not running any more is ignored."""
+        with self._lock:
+            if digest in self._running:
+                self._progress.update(self._running[digest].task, completed=done, total=total)
 
-    def finished(self, label: str) -> None:
-        self._done += 1
-        self._progress.update(self._overall, completed=self._done)
-        self._progress.remove_task(self._tasks.pop(label))
-        self._print(f"[{self._done}/{self._total}] {label}: {time.monotonic() - self._started.pop(label):.1f} s")
+    def finished(self, digest: str) -> None:
+        with self._lock:
+            cell = self._running.pop(digest)
+            self._progress.remove_task(cell.task)
+            self._done += 1
+            self._progress.update(self._overall, completed=self._done)
+        self._print(f"[{self._done}/{self._total}] {cell.label}: {time.monotonic() - cell.since:.1f} s")
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, soft_wrap=True)

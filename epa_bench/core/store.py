@@ -172,6 +172,8 @@ class Store:
         if staging.exists() and not resumes:
             shutil.rmtree(staging)
         staging.mkdir(parents=True, exist_ok=True)
+        for half_written in staging.rglob(".*.tmp"):
+            half_written.unlink()
         start = time.monotonic()
         try:
             work(staging)

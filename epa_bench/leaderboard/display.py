@@ -20,7 +20,6 @@ from epa_bench.leaderboard.cells import (
     verdict,
 )
 
-
 _MOST_COLUMNS = 4
 """Candidates that stand side by side in the headline."""
 

@@ -101,4 +101,4 @@ def get_loss(name: str) -> LossSpec:
         return LOSSES[name]
     nearest = difflib.get_close_matches(name.lower(), LOSSES, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ConfigError(f"loss: expected one of {', '.join(LOSSES)}, got {name!r}{hint}")
+    raise ConfigError(f"expected one of {', '.join(LOSSES)}, got {name!r}{hint}")

@@ -146,7 +146,7 @@ class SweepCells:
         config = {
             "arm": arm.recipe(),
             "seed": seed,
-            "training": self.sweep.training.model_dump(mode="json"),
+            "training": self.sweep.training.model_dump(mode="json", exclude={"save_steps"}),
             "cache": self._cache,
             "text": self._text,
             "dtype": "float32",
@@ -156,6 +156,8 @@ class SweepCells:
             config,
             {"preferences": self.preferences, "plan": self._plan(arm, seed)},
             f"train {arm.name}, seed {seed}",
+            # How often a training can be resumed from does not decide where it ends.
+            hints={"save_steps": self.sweep.training.save_steps},
             after=(self.reference_scores,),
         )
 
@@ -226,6 +228,8 @@ class SweepCells:
             "reference_logps": self.logps(self.checkpoints[0]),
         }
         config = {"kind": suite.kind, "beta": checkpoint.arm.beta, "limit": suite.limit}
+        if isinstance(suite, LinearitySuite):
+            config["mismatched"] = suite.mismatched
         return self._cell("values", config, inputs, label)
 
     # What recipes share
@@ -267,13 +271,15 @@ class SweepCells:
         config: dict[str, Any],
         inputs: dict[str, CellSpec],
         label: str,
+        hints: dict[str, Any] | None = None,
         after: tuple[CellSpec, ...] = (),
     ) -> CellSpec:
         if self._external is None:
             assert self.reference is not None
-            return self._cell(step, config, {**inputs, "reference": self.reference}, label, after=after)
+            return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints, after)
         path, digest = self._external
-        return self._cell(step, {**config, "reference": digest}, inputs, label, {"reference_path": path}, after)
+        hints = {**(hints or {}), "reference_path": path}
+        return self._cell(step, {**config, "reference": digest}, inputs, label, hints, after)
 
     def _cell(
         self,

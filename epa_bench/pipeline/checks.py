@@ -3,9 +3,16 @@
 from collections.abc import Iterator
 from typing import Any
 
+from epa_bench.config.schema import Training
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
+from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.losses.table import LossSpec, get_loss
+
+_DEFAULTS = Training()
+
+STORE_FOLDER = "store"
+"""Inside output.folder, beside a folder for each sweep."""
 
 
 def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -17,21 +24,51 @@ def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
         try:
             spec = get_loss(loss)
         except ConfigError as error:
-            yield ("methods", name, "loss"), f"`methods.{name}.{error}"
+            yield ("methods", name, "loss"), f"`methods.{name}.loss`: {error}"
             continue
         yield from _check_counts(name, method, spec)
 
 
 def _check_counts(name: str, method: dict[str, Any], spec: LossSpec) -> Iterator[tuple[Location, str]]:
     for key, limit, default in (("strong", spec.max_strong, 1), ("weak", spec.max_weak, 0)):
-        counts = method.get(key, default)
-        for count in counts if isinstance(counts, list) else [counts]:
+        for count in _listed(method.get(key, default)):
             if limit is not None and isinstance(count, int) and count > limit:
                 yield (
                     ("methods", name, key),
                     f"`methods.{name}.{key}`: the {spec.name} loss takes at most {limit}, got {count}; "
                     "lower it, or choose a loss for several negatives, such as epa",
                 )
+
+
+def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """More weak negatives than other groups in an optimizer step: no data could serve them."""
+    training = raw.get("training")
+    training = training if isinstance(training, dict) else {}
+    batch = training.get("per_device_train_batch_size", _DEFAULTS.per_device_train_batch_size)
+    accumulation = training.get("gradient_accumulation_steps", _DEFAULTS.gradient_accumulation_steps)
+    if not isinstance(batch, int) or not isinstance(accumulation, int):
+        return
+    others = batch * accumulation - 1
+    for name, method in _methods(raw).items():
+        from_step = "step" in _listed(method.get("weak_pool", "step"))
+        for count in _listed(method.get("weak", 0)):
+            if from_step and isinstance(count, int) and count > others:
+                yield (
+                    ("methods", name, "weak"),
+                    f"`methods.{name}.weak`: {count} weak negatives, but a step of {batch} x {accumulation} groups has "
+                    f"only {others} other prompts; lower it, enlarge the step, or set weak_pool: dataset",
+                )
+
+
+def check_names(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """Names that mean something else here."""
+    if raw.get("name") == STORE_FOLDER:
+        yield ("name",), f"`name`: {STORE_FOLDER} is the folder of the store beside the sweeps; choose another"
+    if REFERENCE_METHOD in _methods(raw):
+        yield (
+            ("methods", REFERENCE_METHOD),
+            f"`methods.{REFERENCE_METHOD}`: the table calls the untrained model so; choose another name",
+        )
 
 
 def check_baseline(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -44,6 +81,11 @@ def check_baseline(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
             ("table", "baseline"),
             f"`table.baseline`: no method is called {baseline!r}; choose one of {', '.join(methods)}",
         )
+
+
+def _listed(value: Any) -> list[Any]:
+    """A grid's values: one, or a list of them."""
+    return value if isinstance(value, list) else [value]
 
 
 def _methods(raw: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import default_workers, resolve_device
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cells import SweepCells, in_order
-from epa_bench.pipeline.checks import check_baseline, check_losses
+from epa_bench.pipeline.checks import STORE_FOLDER, check_baseline, check_losses, check_names, check_step_size
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.table import STEPS
 from epa_bench.suites.definitions import GenerationSuite, PairwiseSuite
@@ -47,12 +47,14 @@ def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> 
     Raises ConfigError, SuiteError, DataError, CheckpointError or StoreError.
     """
     loaded = load_sweep(
-        document, overrides, [check_losses, check_baseline, lambda raw: suites.problems(raw.get("suites"))]
+        document,
+        overrides,
+        [check_names, check_losses, check_step_size, check_baseline, lambda raw: suites.problems(raw.get("suites"))],
     )
     sweep = loaded.config
     definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
     cells = SweepCells(sweep, definitions, resolve_device(sweep.execution.device))
-    return Run(loaded, cells, Store(Path(sweep.output.folder) / "store"))
+    return Run(loaded, cells, Store(Path(sweep.output.folder) / STORE_FOLDER))
 
 
 def stage_cells(run: Run, stage: Stage) -> list[CellSpec]:

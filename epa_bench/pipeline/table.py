@@ -8,6 +8,7 @@ from typing import Any
 from epa_bench import __version__
 from epa_bench.config.schema import EmbeddedData
 from epa_bench.core.code import package_versions
+from epa_bench.core.errors import ConfigError
 from epa_bench.core.files import atomic_write_text, read_records
 from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import ScoreRow
@@ -28,8 +29,10 @@ def write_table(run: Run) -> Leaderboard:
     """Gathers the rows of every result, writes them to the run's `rows.jsonl`, and the table as .md, .csv and .json.
 
     Everything written follows from the store: writing again changes no byte. Raises StoreError where a result is
-    missing or damaged.
+    missing or damaged, ConfigError where the sweep names no suite.
     """
+    if not run.cells.results:
+        raise ConfigError("`suites` names no suite, so there is nothing to put into a table; add one, e.g. generation: {}")
     rows = [row for result in run.cells.results for row in _rows(run, result)]
     write_rows(run.folder / "rows.jsonl", rows)
     board = build_table(

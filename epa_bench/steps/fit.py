@@ -14,7 +14,10 @@ MIN_RESPONSE_TOKENS = 8
 
 
 def run(context: StepContext) -> None:
-    """Writes `train.jsonl`, `eval.jsonl`, `prompts.jsonl` and `summary.json`. Raises DataError that lists the rows that do not fit."""
+    """Writes `train.jsonl`, `eval.jsonl`, `prompts.jsonl` and `summary.json`.
+
+    Raises DataError that lists the rows that do not fit.
+    """
     renderer = open_renderer(context, context.reference_folder())
     max_length = context.config["text"]["max_length"]
     summary = {}

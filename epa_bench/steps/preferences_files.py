@@ -3,7 +3,7 @@
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import write_json, write_records
 from epa_bench.data.preferences import read_preferences
-from epa_bench.data.sources import read_rows
+from epa_bench.data.sources import read_rows, source_digest
 from epa_bench.steps.context import StepContext
 
 
@@ -15,6 +15,9 @@ def run(context: StepContext) -> None:
         settings = context.config[name]
         rows = read_rows(source, split=settings["split"], revision=settings["revision"])
         file = read_preferences(rows, invalid_rows=context.config["invalid_rows"])
+        if source_digest(source, settings["revision"], settings["split"]) != settings["digest"]:
+            # The cell's address says what was read.
+            raise DataError(f"{source} changed while the sweep was running; run the same command again")
         kept = file.preferences[: settings["limit"]]
         if not kept:
             raise DataError(f"{source} holds no usable preference row")

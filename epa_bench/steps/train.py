@@ -13,7 +13,7 @@ from epa_bench.training.preference import train_preference
 def run(context: StepContext) -> None:
     """Writes `model/` and `training_log.jsonl`. Raises TrainingError."""
     arm = context.config["arm"]
-    settings = Training.model_validate(context.config["training"])
+    settings = Training.model_validate({**context.config["training"], "save_steps": context.hints["save_steps"]})
     opened = open_checkpoint(context, context.reference_folder())
     groups = context.records("plan", "plan.jsonl", Group)
     cache = ReferenceCache(context.store_root / "reference_logps" / context.config["cache"])

@@ -28,7 +28,7 @@ def _values(context: StepContext) -> Iterable[Value]:
         return generation_values(responses, gold_of(context.config))
     if kind == "reward_accuracy":
         return reward_accuracy_values(_scored(context))
-    return linearity_values(_scored(context))
+    return linearity_values(_scored(context), context.config["mismatched"])
 
 
 def _scored(context: StepContext) -> list[ScoredItem]:
