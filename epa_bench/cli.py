@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from click.exceptions import UsageError
 from rich.console import Console
 from rich.table import Table
 
@@ -17,7 +16,6 @@ from epa_bench.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, EpaBenchEr
 
 app = typer.Typer(
     name="epa-bench",
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Train EPA, DPO and their controls from one reference, evaluate every checkpoint, and table the margin.",
@@ -33,7 +31,14 @@ Overrides = Annotated[
 ]
 SuiteFolders = Annotated[list[Path], typer.Option("--suites", metavar="DIR", help="A folder of further suites.")]
 JsonPath = Annotated[
-    str | None, typer.Option("--json", metavar="PATH", help="Also write the figures, unrounded; - is standard output.")
+    Path | None,
+    typer.Option(
+        "--json",
+        metavar="PATH",
+        dir_okay=False,
+        allow_dash=True,
+        help="Also write the figures, unrounded; - is standard output.",
+    ),
 ]
 
 
@@ -112,17 +117,23 @@ def losses(json_path: JsonPath = None) -> None:
 
 
 @app.callback(invoke_without_command=True)
-def version(show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
-    """Options before a verb."""
+def version(
+    context: typer.Context, show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False
+) -> None:
+    """Options before a verb; without one, the help."""
     if show:
         typer.echo(f"epa-bench {__version__}")
         raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
 
 
 def main() -> None:
     """Entry point: turns errors a user can mend into one message and an exit code."""
     with _exit_codes():
-        app(standalone_mode=False)
+        # Typer takes Ctrl-C for itself and, outside its standalone mode, only returns the code.
+        if app(standalone_mode=False) == INTERRUPTED_EXIT_CODE:
+            raise KeyboardInterrupt
 
 
 @contextmanager
@@ -131,7 +142,7 @@ def _exit_codes() -> Iterator[None]:
         yield
     except EpaBenchError as error:
         _fail(str(error), error.exit_code)
-    except UsageError as error:
+    except typer.TyperException as error:
         _fail(f"{error.format_message()} (see epa-bench --help)", ConfigError.exit_code)
     except (KeyboardInterrupt, typer.Abort):
         _fail("interrupted; run the same command again to go on", INTERRUPTED_EXIT_CODE)
@@ -150,7 +161,7 @@ def _open(sweep: str, overrides: list[str], folders: list[Path]) -> Any:
     return open_run(read_document(sweep_path(sweep)), overrides, registry(folders))
 
 
-def _stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, json_path: str | None) -> None:
+def _stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, json_path: Path | None) -> None:
     from epa_bench.pipeline.run import run_stage
     from epa_bench.pipeline.summaries import stage_summary
 
@@ -159,13 +170,13 @@ def _stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, js
     _show_rows(stage_summary(opened, stage), json_path)
 
 
-def _show_board(board: Any, json_path: str | None, *, full: bool = False) -> None:
+def _show_board(board: Any, json_path: Path | None, *, full: bool = False) -> None:
     from epa_bench.leaderboard.render import to_json, to_terminal
 
     _show(lambda console: console.print(to_terminal(board, full=full)), to_json(board), json_path)
 
 
-def _show_rows(rows: list[dict[str, Any]], json_path: str | None) -> None:
+def _show_rows(rows: list[dict[str, Any]], json_path: Path | None) -> None:
     def show(console: Console) -> None:
         grid = Table(*(rows[0] if rows else ()))
         for row in rows:
@@ -175,15 +186,15 @@ def _show_rows(rows: list[dict[str, Any]], json_path: str | None) -> None:
     _show(show, json.dumps(rows, indent=2, ensure_ascii=False, allow_nan=False) + "\n", json_path)
 
 
-def _show(show: Callable[[Console], None], text: str, json_path: str | None) -> None:
+def _show(show: Callable[[Console], None], text: str, json_path: Path | None) -> None:
     """Figures for people, or as JSON; with `-` nothing but the JSON reaches standard output."""
-    if json_path == "-":
+    if json_path == Path("-"):
         sys.stdout.write(text)
         return
     if json_path is not None:
         from epa_bench.core.files import atomic_write_text
 
-        atomic_write_text(Path(json_path), text)
+        atomic_write_text(json_path, text)
     # Away from a terminal rich assumes 80 columns, too few for a table.
     show(Console(markup=False, width=None if sys.stdout.isatty() else _PLAIN_WIDTH))
 

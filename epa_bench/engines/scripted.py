@@ -44,9 +44,12 @@ class ScriptedEngine:
 
 
 def read_script(path: Path) -> ScriptedEngine:
-    """Reads a JSON-lines script of {prompt, response}. Raises DataError."""
-    try:
-        lines = read_records(path, ScriptLine)
-    except OSError as error:
-        raise DataError(f"cannot read the script {path}: {error.strerror}") from error
-    return ScriptedEngine({prompt_digest(line.prompt): line.response for line in lines})
+    """Reads a JSON-lines script of {prompt, response}. Raises DataError, also where a prompt has two responses."""
+    answers: dict[str, str] = {}
+    for row, line in enumerate(read_records(path, ScriptLine), start=1):
+        if answers.setdefault(prompt_digest(line.prompt), line.response) != line.response:
+            raise DataError(
+                f"{path}, row {row}: expected one response a prompt, got another one to {str(line.prompt)[:80]!r}; "
+                "remove one of the two"
+            )
+    return ScriptedEngine(answers)

@@ -12,6 +12,7 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+from epa_bench.core.errors import DataError
 from epa_bench.data.chat import Renderer
 from epa_bench.engines.protocol import Answer, Decoding, Request
 
@@ -48,11 +49,12 @@ class TransformersEngine:
     @torch.no_grad()
     def _answer(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Answer]:
         width = max(len(prompt) for prompt in prompts)
+        self._check_room(width, decoding.max_new_tokens)
         device = self._model.device
         ids = torch.tensor([[self._pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
         mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
         # The checkpoint's own generation settings (top_p, repetition penalty ...) must not slip in.
-        self._model.generation_config = GenerationConfig(
+        self._model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=decoding.max_new_tokens,
             do_sample=False,
             eos_token_id=self._eos_ids,
@@ -61,8 +63,19 @@ class TransformersEngine:
         sampler = LogitsProcessorList()
         if decoding.temperature > 0:
             sampler.append(_GumbelSampler(seeds, decoding.temperature))
-        output = self._model.generate(input_ids=ids, attention_mask=mask, logits_processor=sampler)
+        output = self._model.generate(  # type: ignore[operator]
+            input_ids=ids, attention_mask=mask, logits_processor=sampler
+        )
         return [self._read(row[width:].tolist()) for row in output]
+
+    def _check_room(self, prompt_tokens: int, new_tokens: int) -> None:
+        """Beyond its positions a model fails (learned positions) or talks nonsense without a word (rotary ones)."""
+        positions = getattr(self._model.config.get_text_config(), "max_position_embeddings", None)
+        if positions is not None and prompt_tokens + new_tokens > positions:
+            raise DataError(
+                f"a prompt of {prompt_tokens} tokens and max_new_tokens {new_tokens} exceed the model's {positions} "
+                "positions; lower the suite's decoding.max_new_tokens, or data.max_length to leave long prompts out"
+            )
 
     def _read(self, ids: list[int]) -> Answer:
         end = next((i for i, token in enumerate(ids) if token in self._eos_ids), None)

@@ -44,6 +44,8 @@ def run_cells(
     context = multiprocessing.get_context("spawn")
     lifeline, held = context.Pipe(duplex=False)
     queue = context.Queue()
+    # A worker that dies while it writes leaves the queue locked; this process must end all the same.
+    queue.cancel_join_thread()
     threading.Thread(target=_forward, args=(queue, progress), daemon=True).start()
     executor = ProcessPoolExecutor(
         max_workers=workers,
@@ -81,7 +83,7 @@ def _schedule(
         ready = [cell for cell in waiting.values() if all(need.digest in done for need in cell.needs)]
         for cell in ready[: workers - len(running)] if failure is None else ():
             del waiting[cell.digest]
-            progress.started(cell.label)
+            progress.started(cell.digest, cell.label)
             running[executor.submit(_run, run_cell, cell)] = cell
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
         for future in finished:
@@ -92,13 +94,13 @@ def _schedule(
                 failure = failure or error
                 continue
             done.add(cell.digest)
-            progress.finished(cell.label)
+            progress.finished(cell.digest)
     if failure is not None:
         raise failure
 
 
 def _run(run_cell: RunCell, cell: CellSpec) -> None:
-    run_cell(cell, lambda done, total: _reports.put((cell.label, done, total)))
+    run_cell(cell, lambda done, total: _reports.put((cell.digest, done, total)))
 
 
 def _forward(queue: Any, progress: SweepProgress) -> None:

@@ -1,15 +1,19 @@
 """Loading and saving models and tokenizers: safetensors only, dropout off, the reference's identity kept beside."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
+    PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     set_seed,
@@ -32,24 +36,63 @@ def load_model(
     """A causal language model in evaluation mode, every dropout set to 0.
 
     Policy and reference must agree at step 0, which dropout would spoil (DPO's trainers turn it off likewise).
-    Raises CheckpointError where the folder cannot be loaded.
+    Raises CheckpointError where the folder cannot be loaded or lacks a weight.
     """
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        for name, value in config.to_dict().items():
-            if ("dropout" in name or "pdrop" in name) and isinstance(value, float):
-                setattr(config, name, 0.0)
-        model = AutoModelForCausalLM.from_pretrained(
+        _set_dropout_to_zero(config)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
             folder,
             config=config,
             dtype=getattr(torch, dtype),
             use_safetensors=True,
             trust_remote_code=trust_remote_code,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
         raise CheckpointError(f"cannot load a model from {folder}: {_first_line(error)}") from error
-    model.to(device)
-    return model.eval()
+    model: PreTrainedModel = loaded[0]
+    missing = sorted(loaded[1]["missing_keys"])
+    if missing:
+        # transformers only warns, and goes on with random weights.
+        raise CheckpointError(
+            f"{folder} holds no weights for {len(missing)} parameters of {type(model).__name__} ({missing[0]} ...): "
+            "expected the whole checkpoint of a causal language model"
+        )
+    _make_generation_config_writable(model)
+    return ready(model, device)
+
+
+def _set_dropout_to_zero(config: PreTrainedConfig) -> None:
+    """Every rate by whatever name (attn_pdrop, hidden_dropout, layerdrop), also in the configurations inside."""
+    for name, value in list(vars(config).items()):
+        if isinstance(value, PreTrainedConfig):
+            _set_dropout_to_zero(value)
+        elif "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+
+
+def _make_generation_config_writable(model: PreTrainedModel) -> None:
+    """Reduces generation settings that transformers reads but refuses to write to their token ids.
+
+    Many checkpoints set a temperature without `do_sample`; saving would fail, after the training. No engine here uses
+    more of these settings than the token ids.
+    """
+    settings = model.generation_config
+    try:
+        settings.validate(strict=True)
+    except ValueError:
+        model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
+            bos_token_id=settings.bos_token_id, eos_token_id=settings.eos_token_id
+        )
+
+
+def ready(model: PreTrainedModel, device: str) -> PreTrainedModel:
+    """The model on the device, in evaluation mode."""
+    # Through Module: transformers wraps `to` and `eval` without types.
+    torch.nn.Module.to(model, device)
+    torch.nn.Module.eval(model)
+    return model
 
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
@@ -94,7 +137,7 @@ def new_model(shape: ScratchModel, tokenizer: PreTrainedTokenizerBase, *, seed: 
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    return LlamaForCausalLM(config)  # type: ignore[no-untyped-call]
 
 
 def save_checkpoint(

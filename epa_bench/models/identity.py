@@ -7,8 +7,9 @@ from epa_bench.config.schema import CheckpointReference
 from epa_bench.core.digest import folder_digest
 from epa_bench.core.errors import CheckpointError
 
-CONTENT = ["*.safetensors", "*.json", "*.jinja", "*.model", "merges.txt", "vocab.txt"]
-"""What decides a checkpoint's answers: weights, configuration, tokenizer, chat template. Never pickled files."""
+CONTENT = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.py"]
+"""What decides a checkpoint's answers: weights, configuration, tokenizer, chat template, and the code that
+`trust_remote_code` would run. Never pickled files."""
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,10 @@ def response_logps(model: PreTrainedModel, batch: PaddedSequences) -> ResponseLo
 def _logits_from(model: PreTrainedModel, ids_NT: Tensor, first: int) -> Tensor:
     """Logits at positions `first`..T-1, through transformers' `logits_to_keep` where the architecture has it."""
     if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        output = model(input_ids=ids_NT, logits_to_keep=ids_NT.shape[1] - first, use_cache=False)
-        return output.logits
-    return model(input_ids=ids_NT, use_cache=False).logits[:, first:]
+        kept_NRV: Tensor = model(input_ids=ids_NT, logits_to_keep=ids_NT.shape[1] - first, use_cache=False).logits
+        return kept_NRV
+    logits_NTV: Tensor = model(input_ids=ids_NT, use_cache=False).logits
+    return logits_NTV[:, first:]
 
 
 def sequence_key(sequence: EncodedResponse) -> str:
@@ -97,10 +98,12 @@ def score_sequences(
     *,
     pad_id: int,
     batch_size: int,
+    autocast: bool = False,
     report: Callable[[int, int], None] = lambda done, total: None,
 ) -> list[ReferenceScore]:
     """Scores many sequences, each distinct one once, longest first (an out-of-memory error comes at once, not late).
 
+    `autocast`: compute in bf16 as mixed-precision training does, whose step 0 must meet the same numbers.
     `report(done, total)` is called after each batch. The result is in the order of the keys' first appearance.
     """
     distinct = {sequence_key(sequence): sequence for sequence in sequences}
@@ -112,7 +115,8 @@ def score_sequences(
         on_device = PaddedSequences(
             *(t.to(model.device) for t in (batch.ids_NT, batch.prompt_lengths_N, batch.lengths_N))
         )
-        result = response_logps(model, on_device)
+        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+            result = response_logps(model, on_device)
         for key, logp, tokens in zip(keys, result.logps_N.tolist(), result.tokens_N.tolist(), strict=True):
             scores[key] = ReferenceScore(key=key, logp=logp, tokens=tokens)
         report(len(scores), len(order))

@@ -1,7 +1,7 @@
 """Reference log-probabilities, computed once for a sweep and shared by methods, betas and seeds.
 
 One folder a reference (by content), in it immutable shards named by the SHA-256 of their bytes: two processes never
-write the same file differently, a killed one leaves nothing, and a damaged shard is noticed.
+write the same file differently, a killed one leaves no shard, and a damaged shard is noticed.
 """
 
 import hashlib
@@ -24,7 +24,10 @@ class ReferenceCache:
         scores: dict[str, ReferenceScore] = {}
         for shard in sorted(self._folder.glob("*.jsonl")):
             if hashlib.sha256(shard.read_bytes()).hexdigest() != shard.stem:
-                raise StoreError(f"{shard} is damaged; delete it and run again: only its scores are recomputed")
+                raise StoreError(
+                    f"{shard} is damaged; delete it and the store's cells/reference_scores, and run again: only its "
+                    "scores are recomputed"
+                )
             scores |= {score.key: score for score in read_records(shard, ReferenceScore)}
         return scores
 

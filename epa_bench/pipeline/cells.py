@@ -14,6 +14,7 @@ from typing import Any
 from epa_bench.config.grid import Arm, expand
 from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, Sweep
 from epa_bench.core.digest import digest_of
+from epa_bench.core.errors import DataError
 from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
 from epa_bench.execution.device import Device
@@ -99,7 +100,7 @@ class SweepCells:
     def _read_files(self, data: FilesData) -> CellSpec:
         def source(path: str, split: str, limit: int | None) -> dict[str, Any]:
             return {
-                "digest": source_digest(path, data.revision, split),
+                "digest": _source_digest(path, data.revision, split),
                 "split": split,
                 "revision": data.revision,
                 "limit": limit,
@@ -137,7 +138,8 @@ class SweepCells:
         """Fills the reference cache for every plan of the sweep at once."""
         plans = {plan.digest: plan for arm in self.arms for seed in arm.seeds for plan in [self._plan(arm, seed)]}
         inputs = {f"plan {digest}": plan for digest, plan in sorted(plans.items())}
-        config = {"cache": self._cache, **self._scoring}
+        # As training computes: fp32 weights, with bf16 autocast where training uses it.
+        config = {"cache": self._cache, **self._scoring, "dtype": "float32", "autocast": self._autocast}
         return self._on_reference(
             "reference_scores", config, {"preferences": self.preferences, **inputs}, "reference log-probs"
         )
@@ -189,7 +191,7 @@ class SweepCells:
         inputs = {"preferences": self.preferences}
         script = self.sweep.engine.script
         if script is not None:
-            config["script"] = source_digest(script, None, "")
+            config["script"] = _source_digest(script, None, "")
             return self._cell("responses", config, inputs, f"responses {checkpoint.label}", {"script": script})
         return self._on_checkpoint("responses", {**config, **self._scoring}, inputs, checkpoint)
 
@@ -251,11 +253,15 @@ class SweepCells:
         return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
 
     @property
+    def _autocast(self) -> bool:
+        return self.sweep.training.dtype == "bfloat16"
+
+    @property
     def _cache(self) -> str:
         """Name of the reference's cache: its content, and the text settings and precision it is scored with."""
         identity = self._external[1] if self._external else self.reference.digest if self.reference else ""
         versions = STEPS["reference_scores"].versions(self.device)
-        return digest_of([identity, self._text, self.sweep.engine.dtype, versions])
+        return digest_of([identity, self._text, self._autocast, versions])
 
     def _on_checkpoint(
         self, step: str, config: dict[str, Any], inputs: dict[str, CellSpec], checkpoint: Checkpoint
@@ -299,6 +305,13 @@ class SweepCells:
             hints=hints or {},
             after=after,
         )
+
+
+def _source_digest(source: str, revision: str | None, split: str) -> str:
+    try:
+        return source_digest(source, revision, split)
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror}; make it readable, or name another file") from error
 
 
 def in_order(targets: Iterator[CellSpec] | list[CellSpec]) -> list[CellSpec]:

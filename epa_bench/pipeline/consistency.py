@@ -6,28 +6,16 @@ from epa_bench.config.load import LoadedSweep
 from epa_bench.config.schema import EmbeddedData, ScratchReference, Sweep
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, list_problems
-from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.suites.definitions import LinearitySuite, PairwiseSuite, SuiteDefinition
-
-STORE_FOLDER = "store"
-"""Of the output folder; beside it stands one folder a sweep, by its name."""
 
 
 def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]) -> None:
     """Raises ConfigError that lists every contradiction with its place in the file."""
     sweep = loaded.config
-    found = [*_names(sweep), *_context(sweep), *_gold(sweep, suites)]
+    found = [*_context(sweep), *_gold(sweep, suites)]
     if found:
         problems = [Problem(loaded.document.where(location), message) for location, message in found]
         raise ConfigError(list_problems(problems, loaded.document.name))
-
-
-def _names(sweep: Sweep) -> Iterator[tuple[Location, str]]:
-    if sweep.name == STORE_FOLDER:
-        yield ("name",), f"`name`: {STORE_FOLDER} is the folder of the cells; choose another name"
-    if REFERENCE_METHOD in sweep.methods:
-        message = "this is what tables call the untrained checkpoint; choose another name"
-        yield ("methods", REFERENCE_METHOD), f"`methods.{REFERENCE_METHOD}`: {message}"
 
 
 def _context(sweep: Sweep) -> Iterator[tuple[Location, str]]:

@@ -1,5 +1,7 @@
 """Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
 
+import errno
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,13 +10,14 @@ from typing import Literal
 from epa_bench.config.load import LoadedSweep, load_sweep
 from epa_bench.config.schema import Sweep
 from epa_bench.config.yaml12 import Document
-from epa_bench.core.files import atomic_write_text
+from epa_bench.core.files import atomic_write_text, disk_full
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import default_workers, resolve_device
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cells import SweepCells, in_order
 from epa_bench.pipeline.checks import STORE_FOLDER, check_baseline, check_losses, check_names, check_step_size
+from epa_bench.pipeline.consistency import check_consistency
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.table import STEPS
 from epa_bench.suites.definitions import GenerationSuite, PairwiseSuite
@@ -53,6 +56,7 @@ def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> 
     )
     sweep = loaded.config
     definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
+    check_consistency(loaded, definitions)
     cells = SweepCells(sweep, definitions, resolve_device(sweep.execution.device))
     return Run(loaded, cells, Store(Path(sweep.output.folder) / STORE_FOLDER))
 
@@ -105,6 +109,12 @@ class CellRunner:
         def work(folder: Path) -> None:
             inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
             body = step.load()
-            body(StepContext(spec.config, spec.hints, inputs, folder, self.store_root, self.device, report))
+            try:
+                body(StepContext(spec.config, spec.hints, inputs, folder, self.store_root, self.device, report))
+            except Exception as error:
+                # Writers of weights have errors of their own, and leave space again by removing what they began.
+                if os.strerror(errno.ENOSPC) in str(error):
+                    raise disk_full(folder) from error
+                raise
 
         store.compute(spec, work, resumes=step.resumes)

@@ -32,7 +32,9 @@ def write_table(run: Run) -> Leaderboard:
     missing or damaged, ConfigError where the sweep names no suite.
     """
     if not run.cells.results:
-        raise ConfigError("`suites` names no suite, so there is nothing to put into a table; add one, e.g. generation: {}")
+        raise ConfigError(
+            "`suites` names no suite, so there is nothing to put into a table; add one, e.g. generation: {}"
+        )
     rows = [row for result in run.cells.results for row in _rows(run, result)]
     write_rows(run.folder / "rows.jsonl", rows)
     board = build_table(

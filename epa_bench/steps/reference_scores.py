@@ -26,6 +26,7 @@ def run(context: StepContext) -> None:
                 missing,
                 pad_id=opened.pad_id,
                 batch_size=context.config["batch_size"],
+                autocast=context.config["autocast"],
                 report=context.report,
             )
         )

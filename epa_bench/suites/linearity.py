@@ -25,19 +25,24 @@ MIN_RESPONSES = 3
 """Two points lie on a line whatever they are."""
 
 
-def linearity_values(scored: Iterable[ScoredItem]) -> Iterator[Value]:
+def linearity_values(scored: Iterable[ScoredItem], mismatched: int) -> Iterator[Value]:
     """Per prompt and set of responses, with s the implicit and r the gold reward:
 
     pearson: correlation of s and r; slope: least squares of s on r; slope1_mse: mean of (e - mean e)^2 with e = s - r.
     Prompts with fewer than three responses or a constant gold reward are errors, counted; a constant s has no
     correlation. This is not the paper's epsilon-hat, whose normalisation is not known.
+
+    Of a prompt's mismatched responses the first `mismatched` count: the probe set is shared by all suites of a sweep
+    and holds as many as the most demanding one asks for.
     """
     rows: dict[int, list[ScoredItem]] = {}
     for scored_item in scored:
         rows.setdefault(scored_item.item.row, []).append(scored_item)
     for row, items in sorted(rows.items()):
-        yield from _set_values([i for i in items if i.item.own is not None], "", row)
-        yield from _set_values(items, "_all", row)
+        own = [item for item in items if item.item.own is not None]
+        foreign = [item for item in items if item.item.own is None]
+        yield from _set_values(own, "", row)
+        yield from _set_values(own + foreign[:mismatched], "_all", row)
 
 
 def _set_values(items: Sequence[ScoredItem], suffix: str, row: int) -> Iterator[Value]:
@@ -60,13 +65,14 @@ def _statistics(items: Sequence[ScoredItem]) -> dict[str, float | str] | str:
         return "no gold score"
     r = np.array(gold, dtype=float)
     s = np.array([item.reward for item in items])
-    r, s = r - r.mean(), s - s.mean()
-    spread = float(r @ r)
-    if spread == 0:
+    # Not after centring: the mean of three times 0.1 is not 0.1.
+    constant_s = np.ptp(s) == 0
+    if np.ptp(r) == 0:
         return "constant gold reward"
-    variation = float(s @ s)
+    r, s = r - r.mean(), s - s.mean()
+    spread, variation = float(r @ r), float(s @ s)
     return {
-        "pearson": float(r @ s) / float(np.sqrt(spread * variation)) if variation > 0 else "constant implicit reward",
+        "pearson": "constant implicit reward" if constant_s else float(r @ s) / float(np.sqrt(spread * variation)),
         "slope": float(r @ s) / spread,
         "slope1_mse": float(np.mean((s - r) ** 2)),
     }

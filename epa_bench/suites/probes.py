@@ -63,17 +63,19 @@ def _foreign(preferences: Sequence[Preference], row: int, count: int, seed: int)
     if count == 0:
         return []
     prompt_id = preferences[row].prompt_id
+    seen = {prompt_id}
     taken = {response.text for response in preferences[row].responses}
     rng = np.random.Generator(np.random.PCG64(stable_seed("mismatched", seed, prompt_id)))
     drawn: list[str] = []
     for other in rng.permutation(len(preferences)):
-        if preferences[other].prompt_id == prompt_id:
+        if preferences[other].prompt_id in seen:
             continue
         responses = preferences[other].responses
         text = responses[int(rng.integers(len(responses)))].text
         if text not in taken:
             drawn.append(text)
             taken.add(text)
+            seen.add(preferences[other].prompt_id)
         if len(drawn) == count:
             return drawn
     raise SuiteError(f"{count} mismatched responses asked for, the evaluation data has only {len(drawn)} to draw from")

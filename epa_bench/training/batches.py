@@ -64,7 +64,8 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         score = self._reference.get(sequence_key(sequence))
         if score is None:
             raise StoreError(
-                "a reference log-prob is missing from the cache; delete the reference_scores cells and rerun"
+                "a reference log-prob is missing from the cache; delete the store's cells/reference_scores and run "
+                "again"
             )
         return EncodedCandidate(sequence, score.logp, strong)
 

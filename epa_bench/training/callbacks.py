@@ -1,11 +1,14 @@
-"""What happens beside the steps: progress, and checkpoints that are known to be whole."""
+"""What happens beside the steps: progress, a stop at non-finite values, checkpoints that are known to be whole."""
 
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+
+from epa_bench.core.errors import TrainingError
 
 _SEAL = "complete"
 
@@ -18,6 +21,20 @@ class ReportProgress(TrainerCallback):
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         self._report(state.global_step, state.max_steps)
+
+
+class StopAtNonFinite(TrainerCallback):
+    """Raises TrainingError for a loss or gradient norm that is not finite, before that step's weights are saved."""
+
+    def on_log(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        logged = state.log_history[-1]
+        for name in ("loss", "grad_norm"):
+            value = logged.get(name, 0.0)
+            if not math.isfinite(value):
+                raise TrainingError(
+                    f"the {name} is {value} at step {state.global_step - 1}. Lower the learning rate; the last saved "
+                    "checkpoint is kept."
+                )
 
 
 class SealCheckpoints(TrainerCallback):

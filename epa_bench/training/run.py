@@ -9,7 +9,7 @@ from typing import Any
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from epa_bench.core.files import atomic_write_text
-from epa_bench.training.callbacks import ReportProgress, SealCheckpoints, last_whole_checkpoint
+from epa_bench.training.callbacks import ReportProgress, SealCheckpoints, StopAtNonFinite, last_whole_checkpoint
 
 LOG_FILE = "training_log.jsonl"
 """One JSON line an optimizer step: loss, learning rate, gradient norm and the metrics."""
@@ -19,7 +19,7 @@ _CHECKPOINTS = "checkpoints"
 
 def training_arguments(folder: Path, *, device: str, save_steps: int | None, **kwargs: Any) -> TrainingArguments:
     """TrainingArguments with what this harness fixes: every step logged, nothing printed, nothing sent anywhere."""
-    return TrainingArguments(
+    arguments = TrainingArguments(
         output_dir=str(folder / _CHECKPOINTS),
         use_cpu=device == "cpu",
         report_to="none",
@@ -33,12 +33,16 @@ def training_arguments(folder: Path, *, device: str, save_steps: int | None, **k
         save_total_limit=2,
         **kwargs,
     )
+    # With several GPUs in sight the Trainer would multiply the batch by their number, behind the plan's back.
+    arguments._n_gpu = min(arguments.n_gpu, 1)
+    return arguments
 
 
 def run_trainer(trainer: Trainer, folder: Path, report: Callable[[int, int], None]) -> None:
     """Trains from the newest whole checkpoint in `folder` (or from the start), writes the log, removes checkpoints."""
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(ReportProgress(report))
+    trainer.add_callback(StopAtNonFinite())
     trainer.add_callback(SealCheckpoints())
     resume = last_whole_checkpoint(folder / _CHECKPOINTS)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)

@@ -1,0 +1,85 @@
+"""Sweeps over the user's own files and from the user's own reference."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+_WORDS = ["ant", "bell", "canyon", "dune", "elm", "fox", "goat", "harbor", "ink", "jar"]
+
+FileSweep = dict[str, Any]
+"""Changes of the mini sweep that make it a sweep over files."""
+
+
+def preference_row(number: int) -> dict[str, Any]:
+    words = Random(number).choices(_WORDS, k=3)
+    return {"prompt": f"say {number} {' '.join(words)}", "chosen": " ".join(words), "rejected": f"{words[0]} no"}
+
+
+@pytest.fixture
+def write_rows(tmp_path: Path) -> Callable[..., None]:
+    """Writes `train.jsonl` (24 rows) and `eval.jsonl` (12); `train` replaces rows, or whole lines by text."""
+
+    def write(train: dict[int, dict[str, Any] | str] | None = None) -> None:
+        def line(row: dict[str, Any] | str) -> str:
+            return row if isinstance(row, str) else json.dumps(row)
+
+        rows: dict[int, dict[str, Any] | str] = {number: preference_row(number) for number in range(1, 25)}
+        rows |= train or {}
+        (tmp_path / "train.jsonl").write_text("".join(f"{line(row)}\n" for _, row in sorted(rows.items())))
+        held_out = (preference_row(number) for number in range(101, 113))
+        (tmp_path / "eval.jsonl").write_text("".join(f"{line(row)}\n" for row in held_out))
+
+    return write
+
+
+@pytest.fixture
+def file_sweep() -> FileSweep:
+    """One seed, DPO and EPA, the suites that need no gold reward."""
+    return {
+        "data": {"kind": "files", "train": "train.jsonl", "eval": "eval.jsonl", "max_length": 96},
+        "methods.dpo-nll": None,
+        "seeds": [1],
+        "suites.embedded_pairwise": None,
+        "suites.linearity": None,
+    }
+
+
+@pytest.fixture
+def save_checkpoint(tmp_path: Path) -> Callable[..., Path]:
+    """A tiny Llama with its tokenizer, saved as any Hugging Face checkpoint is; gives its folder."""
+
+    def save(
+        *, chat_template: bool = True, eos: bool = True, positions: int = 256, texts: tuple[str, ...] = ()
+    ) -> Path:
+        # Here: most tests of this room must not wait for torch.
+        import torch
+        from transformers import LlamaConfig, LlamaForCausalLM
+
+        from epa_bench.data.tokenizer import train_tokenizer
+
+        tokenizer = train_tokenizer([*texts, *_WORDS, "say no 1 2 3"], 320)
+        config = LlamaConfig(
+            hidden_size=64,
+            intermediate_size=128,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            vocab_size=len(tokenizer),
+            max_position_embeddings=positions,
+            eos_token_id=tokenizer.eos_token_id,
+            initializer_range=0.1,
+        )
+        torch.manual_seed(0)
+        folder = tmp_path / "my-sft"
+        LlamaForCausalLM(config).save_pretrained(folder)  # type: ignore[no-untyped-call]
+        if not chat_template:
+            tokenizer.chat_template = None
+        if not eos:
+            tokenizer.eos_token = None
+        tokenizer.save_pretrained(folder)
+        return folder
+
+    return save

@@ -1,0 +1,318 @@
+"""What a user can get wrong: each ends in its exit code and a message that says where and what, and loses nothing."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Workplace
+
+NOBODY = 65534
+
+
+def refused(place: "Workplace", code: int, *words: str, arguments: tuple[str, ...] = ("mini.yaml",)) -> str:
+    """Runs, expects the code, the words and no traceback on stderr, and every earlier cell as it was."""
+    before = place.cells()
+    done = place.run("run", *arguments)
+    assert done.returncode == code, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    for word in words:
+        assert word in done.stderr, done.stderr
+    assert before.items() <= place.cells().items()
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.save_step=3", ["unknown key `training.save_step`", "did you mean `save_steps`?"]),
+        ("methods.dpo.learning_rate=true", ["`methods.dpo.learning_rate`", "expected a number", "true"]),
+        ("methods.dpo.loss=dop", ["`methods.dpo.loss`", "expected one of epa, dpo", "did you mean 'dpo'?"]),
+        ("methods.dpo.weak=2", ["`methods.dpo.weak`", "dpo loss takes at most 0"]),
+        ("methods.epa-1-1-2.weak=8", ["8 weak negatives", "4 x 2 groups", "7 other prompts"]),
+        ("methods.reference={loss: dpo}", ["`methods.reference`", "choose another name"]),
+        ("table.baseline=sft", ["`table.baseline`", "'sft'", "dpo, dpo-nll, epa-1-1-2"]),
+        ("suites.liniarity={}", ["unknown suite `liniarity`", "did you mean `linearity`?"]),
+        ("suites.linearity.mismatched=0", ["`suites.linearity.mismatched`", "greater than or equal to 1"]),
+        ("suites.linearity.mismatch=2", ["`suites.linearity.mismatch`", "unknown key"]),
+        ("name=../escape", ["`name`", "../escape"]),
+        ("name=/tmp/escape", ["`name`"]),
+        ("name=store", ["`name`", "choose another"]),
+        ("data.max_length=200", ["`data.max_length`", "200 tokens", "max_position_embeddings", "128"]),
+        ("nonsense", ["expected KEY=VALUE"]),
+        ("=3", ["expected KEY=VALUE"]),
+        ("seeds=[1, 1]", ["`seeds`", "all different"]),
+        ("seeds=[", ["--set seeds=["]),
+        ("execution.device=cuda", ["cuda"]) if not Path("/proc/driver/nvidia/version").exists() else ("x", []),
+    ],
+)
+def test_setting_is_refused_before_anything_runs(setting: str, words: list[str], workplace: "Workplace") -> None:
+    message = refused(workplace, 3, *words, arguments=("mini.yaml", "--set", setting))
+    assert message.startswith("error: ")
+    assert sorted(path.name for path in workplace.folder.iterdir()) == ["mini.yaml"]
+
+
+def test_every_problem_of_a_file_is_named_by_its_line(workplace: "Workplace") -> None:
+    workplace.write({"trainning": {}, "methods.dpo.beta": True, "suites.nonesuch": {}, "table": {"baseline": "x"}})
+    lines = (workplace.folder / "mini.yaml").read_text().splitlines()
+    message = refused(workplace, 3, "4 problems in mini.yaml")
+    for key in ('"trainning"', '"beta": true', '"nonesuch"', '"baseline"'):
+        (number,) = (i for i, line in enumerate(lines, 1) if key in line)
+        assert f"mini.yaml:{number}: " in message
+
+
+def test_sweep_file_that_is_not_there(workplace: "Workplace") -> None:
+    refused(workplace, 3, "no sweep file other.yaml", "demo", arguments=("other.yaml",))
+    refused(workplace, 3, "no sweep file", arguments=(".",))
+
+
+def test_sweep_file_that_is_not_yaml(workplace: "Workplace") -> None:
+    (workplace.folder / "mini.yaml").write_text("name: [1\n")
+    refused(workplace, 3, "mini.yaml:2", "not valid YAML")
+    (workplace.folder / "mini.yaml").write_bytes(b"\xff\xfe\x00")
+    refused(workplace, 3, "cannot read mini.yaml")
+
+
+def test_sweep_without_suites_has_no_table(workplace: "Workplace") -> None:
+    workplace.write({"suites": {}})
+    refused(workplace, 3, "`suites` names no suite")
+
+
+def test_table_of_a_sweep_that_never_ran(workplace: "Workplace") -> None:
+    done = workplace.run("table", "mini.yaml")
+    assert done.returncode == 6
+    assert "run the sweep first" in done.stderr
+
+
+# Data
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ({4: ""}, ["train.jsonl, row 4", "empty line"]),
+        ({24: '{"prompt": "say", "cho'}, ["train.jsonl, row 24", "complete JSON"]),
+        ({5: {"prompt": "say", "rejected": "b"}}, ["train.jsonl, row 5", "chosen missing"]),
+        ({6: {"prompt": "say", "chosen": "a", "rejected": "a"}}, ["train.jsonl, row 6", "identical responses", "drop"]),
+        ({7: {"prompt": "say", "chosen": " ", "rejected": "a"}}, ["train.jsonl, row 7", "empty response", "drop"]),
+        (
+            {8: {"prompt": "say", "chosen": "a", "rejected": ""}, 9: {"prompt": 3, "chosen": "a", "rejected": "b"}},
+            ["2 problems", "train.jsonl, row 8", "train.jsonl, row 9", "drops and counts 1 of them"],
+        ),
+    ],
+    ids=lambda value: str(value)[:40] if isinstance(value, dict) else "",
+)
+def test_bad_row_is_named(
+    rows: dict[int, Any],
+    words: list[str],
+    workplace: "Workplace",
+    write_rows: Callable[..., None],
+    file_sweep: dict[str, Any],
+) -> None:
+    write_rows(rows)
+    workplace.write(file_sweep)
+    refused(workplace, 4, *words)
+
+
+def test_data_file_that_is_not_there(workplace: "Workplace", file_sweep: dict[str, Any]) -> None:
+    workplace.write(file_sweep)
+    refused(workplace, 4, "train.jsonl: no such file", str(workplace.folder))
+
+
+def test_suites_that_need_gold_are_refused_over_files(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    """The gold judge would call every pair of answers a draw: a win rate of exactly 50 % for any model."""
+    write_rows()
+    del file_sweep["suites.linearity"], file_sweep["suites.embedded_pairwise"]
+    workplace.write(file_sweep)
+    refused(workplace, 3, "2 problems", "`suites.linearity`", "`suites.embedded_pairwise`", "the gold judge needs")
+    assert not (workplace.folder / "runs").exists()
+
+
+def test_long_prompt_is_refused_by_row(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    """With `invalid_rows: drop` it is left out and counted: see the sweeps over real data."""
+    write_rows({3: {"prompt": "q8 " * 60, "chosen": "ant", "rejected": "bell"}})
+    workplace.write(file_sweep)
+    refused(workplace, 4, "train.jsonl, row 3", "leaves less than 8 of 96", "data.invalid_rows: drop")
+
+
+def test_more_weak_negatives_than_prompts_stops_before_training(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    write_rows()
+    workplace.write({**file_sweep, "methods.epa-1-1-2.weak": 24, "methods.epa-1-1-2.weak_pool": "dataset"})
+    refused(workplace, 7, "expected 24 other prompts (weak) in the data set, got 23")
+    assert not {"train", "reference_scores"} & {step for step, _ in workplace.cells()}
+
+
+# The user's own reference
+
+
+@pytest.fixture
+def own_reference(file_sweep: dict[str, Any], write_rows: Callable[..., None]) -> dict[str, Any]:
+    write_rows()
+    return {**file_sweep, "reference": {"kind": "checkpoint", "path": "my-sft"}}
+
+
+def test_reference_without_chat_template(
+    workplace: "Workplace", own_reference: dict[str, Any], save_checkpoint: Callable[..., Path]
+) -> None:
+    save_checkpoint(chat_template=False)
+    workplace.write(own_reference)
+    refused(workplace, 5, "chat template", "reference.template: plain")
+
+
+def test_tokenizer_without_eos(
+    workplace: "Workplace", own_reference: dict[str, Any], save_checkpoint: Callable[..., Path]
+) -> None:
+    save_checkpoint(eos=False)
+    workplace.write(own_reference)
+    refused(workplace, 5, "EOS")
+
+
+def test_reference_with_a_shorter_context_than_the_data(
+    workplace: "Workplace", own_reference: dict[str, Any], save_checkpoint: Callable[..., Path]
+) -> None:
+    save_checkpoint(positions=64)
+    workplace.write(own_reference)
+    refused(workplace, 5, "data.max_length is 96", "a context of 64")
+    assert "train" not in {step for step, _ in workplace.cells()}
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda folder: shutil.rmtree(folder), ["no checkpoint folder at my-sft"]),
+        (lambda folder: (folder / "config.json").unlink(), ["config.json"]),
+        (lambda folder: (folder / "model.safetensors").unlink(), ["*.safetensors"]),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"not weights"), ["cannot load a model", "my-sft"]),
+    ],
+    ids=["no folder", "no config", "no weights", "damaged weights"],
+)
+def test_broken_reference(
+    damage: Callable[[Path], None],
+    words: list[str],
+    workplace: "Workplace",
+    own_reference: dict[str, Any],
+    save_checkpoint: Callable[..., Path],
+) -> None:
+    damage(save_checkpoint())
+    workplace.write(own_reference)
+    refused(workplace, 5, *words)
+
+
+# The disk
+
+
+def test_store_of_another_format(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder)
+    (place.store / "store.json").write_text('{"format": 999}')
+    refused(place, 6, "format 999", "Nothing was changed")
+    assert (place.store / "store.json").read_text() == '{"format": 999}'
+
+
+def test_folder_that_is_no_store(workplace: "Workplace") -> None:
+    workplace.store.mkdir(parents=True)
+    (workplace.store / "thesis.tex").write_text("mine")
+    refused(workplace, 6, "not an epa-bench store")
+    assert [path.name for path in workplace.store.iterdir()] == ["thesis.tex"]
+
+
+@pytest.fixture
+def small_disk(workplace: "Workplace") -> Iterator[Path]:
+    """A real file system of 2 MiB where the runs go."""
+    folder = workplace.folder / "runs"
+    folder.mkdir()
+    mounted = shutil.which("mount") and subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False
+    )
+    if not mounted or mounted.returncode:
+        pytest.skip("mounting a small file system needs root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_full_disk_keeps_what_was_finished(finished: "Workplace", workplace: "Workplace", small_disk: Path) -> None:
+    refused(workplace, 6, "no space left", "run the same command again")
+    kept = workplace.cells()
+    assert "reference" in {step for step, _ in kept}
+    assert kept.items() < finished.cells().items()
+
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    workplace.finish()
+    assert workplace.cells() == finished.cells()
+    assert workplace.tables() == finished.tables()
+
+
+@pytest.fixture
+def foreign_place(finished: "Workplace") -> Iterator["Workplace"]:
+    """A copy of the finished run that belongs to a user without rights, where that user can reach it."""
+    if os.getuid() != 0:
+        pytest.skip("changing the user needs root")
+    with tempfile.TemporaryDirectory() as folder:
+        place = finished.copy(Path(folder))
+        for path in [Path(folder), *Path(folder).rglob("*")]:
+            os.chown(path, NOBODY, NOBODY)
+        yield place
+
+
+def run_as_nobody(place: "Workplace", *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Everything is imported before the rights are dropped: the interpreter itself may be out of that user's reach."""
+    code = f"""
+import email.parser, os, sys
+import epa_bench.leaderboard.render, epa_bench.pipeline.table, epa_bench.pipeline.summaries
+from epa_bench.cli import main
+os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
+main()
+"""
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, cwd=place.folder, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("locked", ["runs", "leaderboards"])
+def test_folder_without_permission(locked: str, foreign_place: "Workplace") -> None:
+    (foreign_place.folder / "locked").mkdir(mode=0o555)
+    setting = "output.folder=locked/runs" if locked == "runs" else "output.leaderboards=locked/leaderboards"
+    done = run_as_nobody(foreign_place, "run", "mini.yaml", "--set", setting)
+    assert done.returncode == 6, done.stderr
+    assert "no permission to write locked" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_data_without_permission(
+    foreign_place: "Workplace", workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    write_rows()
+    for name in ("train.jsonl", "eval.jsonl"):
+        shutil.copy(workplace.folder / name, foreign_place.folder / name)
+    (foreign_place.folder / "train.jsonl").chmod(0o000)
+    foreign_place.write(file_sweep)
+    done = run_as_nobody(foreign_place, "run", "mini.yaml")
+    assert done.returncode == 4, done.stderr
+    assert "train.jsonl" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_json_path_that_is_a_folder_is_refused_at_once(workplace: "Workplace") -> None:
+    refused(workplace, 3, "--json", "directory", arguments=("mini.yaml", "--json", "."))
+    assert not (workplace.folder / "runs").exists()
+
+
+def test_figures_are_valid_json_with_every_digit(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder)
+    done = place.run("table", "mini.yaml", "--json", "figures.json")
+    assert done.returncode == 0
+    assert (place.folder / "figures.json").read_bytes() == finished.tables()["mini.json"]
+    assert json.loads((place.folder / "figures.json").read_text())["baseline"] == "dpo"

@@ -1,0 +1,139 @@
+"""A sweep that is killed, interrupted or loses a worker goes on to the same bytes."""
+
+import os
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.conftest import Workplace
+
+MARK = "EPA_BENCH_TEST_RUN"
+EVALUATION = ("responses", "verdicts", "logps", "values")
+
+
+def wait_until(happened: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    """Polls as fast as it can: the moments that are waited for pass quickly."""
+    deadline = time.monotonic() + 120
+    while not happened():
+        assert process.poll() is None, f"ended before it could be disturbed: {process.communicate()}"
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def marked_processes(mark: str) -> list[int]:
+    """Living processes that were started with the mark in their environment."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            marked = f"{MARK}={mark}".encode() in (folder / "environ").read_bytes()
+            zombie = (folder / "stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
+        if marked and not zombie:
+            found.append(int(folder.name))
+    return found
+
+
+def wait_until_gone(mark: str) -> None:
+    deadline = time.monotonic() + 20
+    while marked_processes(mark):
+        assert time.monotonic() < deadline, f"orphans: {marked_processes(mark)}"
+        time.sleep(0.02)
+
+
+def start_marked(place: "Workplace") -> tuple["subprocess.Popen[str]", str]:
+    mark = uuid.uuid4().hex
+    process = place.start("run", "mini.yaml", env={**os.environ, MARK: mark})
+    return process, mark
+
+
+def worker_of(process: "subprocess.Popen[str]", mark: str) -> int:
+    """A worker of the pool: spawned by multiprocessing, and not the tracker of its semaphores."""
+    workers = [pid for pid in marked_processes(mark) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    assert workers
+    assert process.pid not in workers
+    return workers[0]
+
+
+def assert_same_as(finished: "Workplace", place: "Workplace") -> None:
+    assert place.tables() == finished.tables()
+    assert place.cells() == finished.cells()
+    assert not list(place.store.glob("staging/*"))
+
+
+MOMENTS = {
+    # Name: what is still owed when the run starts (everything where nothing is said), and what is waited for.
+    "during SFT": (None, "staging/reference-*/*"),
+    "while preferences are sampled": (None, "staging/preferences_embedded-*"),
+    "during a training": (("train", *EVALUATION), "staging/train-*/checkpoints/checkpoint-2/complete"),
+    "between two batches of answers": (EVALUATION, "staging/responses-*/parts/00000.jsonl"),
+    "among the last values": (("values",), "cells/values/*"),
+}
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_killed_run_goes_on_to_the_same_bytes(moment: str, finished: "Workplace", workplace: "Workplace") -> None:
+    owed, sign = MOMENTS[moment]
+    if owed is not None:
+        finished.copy(workplace.folder, without=owed)
+    process, mark = start_marked(workplace)
+    wait_until(lambda: any(workplace.store.glob(sign)), process)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert not (workplace.folder / "leaderboards").exists()
+    wait_until_gone(mark)
+    kept = workplace.cells()
+    assert kept.items() <= finished.cells().items()
+
+    workplace.finish()
+    assert_same_as(finished, workplace)
+
+
+def test_interrupt_is_an_exit_code_and_a_message(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder, without=("train", *EVALUATION))
+    process, mark = start_marked(place)
+    wait_until(lambda: any(place.store.glob("staging/train-*")), process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "error: interrupted; run the same command again to go on" in err
+    assert "Traceback" not in err
+    wait_until_gone(mark)
+
+    place.finish()
+    assert_same_as(finished, place)
+
+
+def test_interrupt_from_a_terminal_reaches_the_workers_too(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder, without=("train", *EVALUATION))
+    mark = uuid.uuid4().hex
+    process = place.start("run", "mini.yaml", env={**os.environ, MARK: mark}, start_new_session=True)
+    wait_until(lambda: any(place.store.glob("staging/train-*")), process)
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    wait_until_gone(mark)
+
+
+def test_killed_worker_is_an_error_of_its_own(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder, without=("train", *EVALUATION))
+    process, mark = start_marked(place)
+    wait_until(lambda: any(place.store.glob("staging/train-*/checkpoints/checkpoint-1/complete")), process)
+    os.kill(worker_of(process, mark), signal.SIGKILL)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 10
+    assert "a worker process died" in err
+    assert "Traceback" not in err
+    wait_until_gone(mark)
+
+    place.finish()
+    assert_same_as(finished, place)

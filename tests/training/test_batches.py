@@ -1,0 +1,106 @@
+"""From groups to tensors: what each slot holds, masked candidates left out, the width fixed."""
+
+import pytest
+import torch
+
+from epa_bench.core.errors import StoreError
+from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore, Response
+from epa_bench.data.chat import EncodedResponse
+from epa_bench.models.logprobs import sequence_key
+from epa_bench.training.batches import GroupCollator, GroupDataset, encoder_of
+
+PREFERENCES = [
+    Preference(prompt="a", chosen=Response(text="A"), rejected=(Response(text="xx"),), source="0"),
+    Preference(prompt="bb", chosen=Response(text="BB"), rejected=(Response(text="yyy"),), source="1"),
+]
+POSITIVE = Candidate(example=0, response=0, role="positive")
+STRONG = Candidate(example=0, response=1, role="strong")
+WEAK = Candidate(example=1, response=1, role="weak")
+MASKED = Candidate(example=1, response=0, role="weak", masked="repeats a candidate")
+
+
+def spell(prompt: str, response: str) -> EncodedResponse:
+    """One token a character, and 9 for EOS."""
+    return EncodedResponse([ord(c) for c in prompt], [*(ord(c) for c in response), 9], truncated=False)
+
+
+def reference_of(*pairs: tuple[str, str]) -> dict[str, ReferenceScore]:
+    keys = [sequence_key(spell(*pair)) for pair in pairs]
+    return {key: ReferenceScore(key=key, logp=-10.0 - i, tokens=1) for i, key in enumerate(keys)}
+
+
+# Every response under the prompt of the group's example, also another prompt's.
+REFERENCE = reference_of(("a", "A"), ("a", "xx"), ("a", "yyy"), ("bb", "BB"))
+
+
+def dataset(*candidates: tuple[Candidate, ...]) -> GroupDataset:
+    groups = [Group(step=0, example=row[0].example, candidates=row) for row in candidates]
+    return GroupDataset(groups, encoder_of(PREFERENCES, spell), REFERENCE)
+
+
+ALONE = Candidate(example=1, response=0, role="positive")
+
+
+def test_an_item_is_a_group_with_its_reference_scores() -> None:
+    data = dataset((POSITIVE, STRONG, WEAK), (ALONE,))
+    assert len(data) == 2
+    assert [(c.sequence, c.ref_logp, c.strong) for c in data[0]] == [
+        (spell("a", "A"), -10.0, False),
+        (spell("a", "xx"), -11.0, True),
+        (spell("a", "yyy"), -12.0, False),
+    ]
+    assert [(c.sequence, c.ref_logp) for c in data[1]] == [(spell("bb", "BB"), -13.0)]
+
+
+def test_collated() -> None:
+    data = dataset((POSITIVE, STRONG, WEAK), (ALONE,))
+    batch = GroupCollator(pad_id=0, candidates=3)([data[0], data[1]])
+    ids = {"a": ord("a"), "A": ord("A"), "x": ord("x"), "y": ord("y"), "b": ord("b"), "B": ord("B")}
+    assert batch["ids_NT"].tolist() == [
+        [ids["a"], ids["A"], 9, 0, 0],
+        [ids["a"], ids["x"], ids["x"], 9, 0],
+        [ids["a"], ids["y"], ids["y"], ids["y"], 9],
+        [ids["b"], ids["b"], ids["B"], ids["B"], 9],
+    ]
+    assert batch["prompt_lengths_N"].tolist() == [1, 1, 1, 2]
+    assert batch["lengths_N"].tolist() == [3, 4, 5, 5]
+    assert batch["mask_GK"].tolist() == [[True, True, True], [True, False, False]]
+    assert batch["strong_GK"].tolist() == [[False, True, False], [False, False, False]]
+    assert batch["ref_logps_GK"].tolist() == [[-10, -11, -12], [-13, 0, 0]]
+    assert batch["row_GK"][batch["mask_GK"]].tolist() == [0, 1, 2, 3]
+    assert batch["ref_logps_GK"].dtype == torch.float32
+
+
+def test_masked_candidates_cost_no_sequence_and_the_width_stays() -> None:
+    data = dataset((POSITIVE, MASKED, STRONG))
+    batch = GroupCollator(pad_id=0, candidates=3)([data[0]])
+    assert batch["ids_NT"].shape[0] == 2
+    assert batch["mask_GK"].tolist() == [[True, True, False]]
+    # The strong one moved up with its role and its score.
+    assert batch["strong_GK"].tolist() == [[False, True, False]]
+    assert batch["ref_logps_GK"].tolist() == [[-10, -11, 0]]
+
+
+def test_a_missing_reference_score_says_what_to_delete() -> None:
+    other = Candidate(example=0, response=1, role="weak")
+    data = dataset((ALONE, other))
+    with pytest.raises(StoreError, match="a reference log-prob is missing from the cache; delete the store's cells/re"):
+        data[0]
+
+
+def test_a_masked_candidate_needs_no_reference_score() -> None:
+    other = Candidate(example=0, response=1, role="weak", masked="equals the positive")
+    assert len(dataset((ALONE, other))[0]) == 1
+
+
+def test_each_pair_is_encoded_once() -> None:
+    calls: list[tuple[str, str]] = []
+
+    def count(prompt: str, response: str) -> EncodedResponse:
+        calls.append((prompt, response))
+        return spell(prompt, response)
+
+    encode = encoder_of(PREFERENCES, count)
+    assert encode(0, 1, 1) is encode(0, 1, 1)
+    assert encode(1, 1, 1) != encode(0, 1, 1)
+    assert calls == [("a", "yyy"), ("bb", "yyy")]

@@ -1,0 +1,92 @@
+"""Whole checkpoints, the log file, the arguments."""
+
+from pathlib import Path
+
+import pytest
+from transformers import TrainingArguments
+
+from epa_bench.training import run
+from epa_bench.training.callbacks import last_whole_checkpoint
+from tests.tiny import Problem, tiny_problem, train
+
+
+@pytest.fixture(scope="module")
+def problem() -> Problem:
+    return tiny_problem(1, 0)
+
+
+def checkpoint(folder: Path, step: int, *, sealed: bool) -> Path:
+    path = folder / f"checkpoint-{step}"
+    path.mkdir(parents=True)
+    (path / "model.safetensors").touch()
+    if sealed:
+        (path / "complete").touch()
+    return path
+
+
+def test_the_newest_sealed_checkpoint_is_found_by_number(tmp_path: Path) -> None:
+    checkpoint(tmp_path, 9, sealed=True)
+    newest = checkpoint(tmp_path, 10, sealed=True)
+    torn = checkpoint(tmp_path, 100, sealed=False)
+    assert last_whole_checkpoint(tmp_path) == newest
+    assert not torn.exists()
+    assert (tmp_path / "checkpoint-9").exists()
+
+
+def test_torn_checkpoints_alone_are_removed(tmp_path: Path) -> None:
+    for step in (2, 4):
+        checkpoint(tmp_path, step, sealed=False)
+    assert last_whole_checkpoint(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_without_a_folder_there_is_no_checkpoint(tmp_path: Path) -> None:
+    assert last_whole_checkpoint(tmp_path / "none") is None
+
+
+def test_a_training_leaves_its_log_and_nothing_else(problem: Problem, tmp_path: Path) -> None:
+    reports: list[tuple[int, int]] = []
+    trained = train(
+        problem, tmp_path, loss="dpo", save_steps=2, report=lambda done, total: reports.append((done, total))
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["training_log.jsonl"]
+    assert len(trained.log_bytes.splitlines()) == problem.steps
+    assert reports == [(step, problem.steps) for step in range(1, problem.steps + 1)]
+
+
+@pytest.mark.parametrize(("save_steps", "kept"), [(None, []), (2, [2, 4]), (1, [3, 4])])
+def test_checkpoints_of_a_run_that_stops(
+    problem: Problem, tmp_path: Path, save_steps: int | None, kept: list[int]
+) -> None:
+    """At most two, each sealed."""
+
+    def stop(done: int, total: int) -> None:
+        if done == problem.steps:
+            raise InterruptedError
+
+    assert problem.steps == 5
+    with pytest.raises(InterruptedError):
+        train(problem, tmp_path, loss="dpo", save_steps=save_steps, report=stop)
+    folders = sorted(tmp_path.glob("checkpoints/checkpoint-*"))
+    assert [folder.name for folder in folders] == [f"checkpoint-{step}" for step in kept]
+    assert all((folder / "complete").exists() for folder in folders)
+    assert not (tmp_path / "training_log.jsonl").exists()
+
+
+def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The plan has counted the groups of a step."""
+
+    class FourGpus(TrainingArguments):
+        def __post_init__(self) -> None:
+            super().__post_init__()  # type: ignore[no-untyped-call]
+            self._n_gpu = 4
+
+    monkeypatch.setattr(run, "TrainingArguments", FourGpus)
+    arguments = run.training_arguments(tmp_path, device="cpu", save_steps=None, per_device_train_batch_size=8)
+    assert (arguments.n_gpu, arguments.train_batch_size) == (1, 8)
+
+
+def test_nothing_is_sent_anywhere(tmp_path: Path) -> None:
+    arguments = run.training_arguments(tmp_path, device="cpu", save_steps=None)
+    assert arguments.report_to == []
+    assert not arguments.push_to_hub
