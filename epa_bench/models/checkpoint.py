@@ -26,9 +26,6 @@ from epa_bench.core.files import write_json
 IDENTITY_FILE = "epa_bench.json"
 """Beside the weights of every trained checkpoint: which reference it started from and by which recipe."""
 
-MIN_HEAD_SIZE = 32
-"""vLLM's attention kernels serve no smaller head."""
-
 
 def load_model(
     folder: Path, *, dtype: Literal["float32", "bfloat16"], device: str, trust_remote_code: bool = False
@@ -112,15 +109,7 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
 
 
 def new_model(shape: ScratchModel, tokenizer: PreTrainedTokenizerBase, *, seed: int) -> PreTrainedModel:
-    """A randomly initialised Llama, fp32, tied embeddings.
-
-    Raises CheckpointError where the heads are smaller than 32 or do not divide the hidden size.
-    """
-    if shape.hidden_size % shape.num_attention_heads or shape.hidden_size // shape.num_attention_heads < MIN_HEAD_SIZE:
-        raise CheckpointError(
-            f"reference.model: hidden_size {shape.hidden_size} over {shape.num_attention_heads} heads; the head size "
-            f"must be a whole number of at least {MIN_HEAD_SIZE}"
-        )
+    """A randomly initialised Llama, fp32, tied embeddings."""
     set_seed(seed)
     config = LlamaConfig(
         vocab_size=len(tokenizer),
