@@ -22,10 +22,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from epa_bench.config.schema import ScratchModel
 from epa_bench.core.errors import CheckpointError
 from epa_bench.data.chat import Renderer
-from epa_bench.models.checkpoint import load_model, load_tokenizer, new_model, save_checkpoint
+from epa_bench.models.checkpoint import load_model, load_tokenizer, save_checkpoint
 from tests.tiny import embedding_of, from_config, head_of, tiny_model, tiny_tokenizer
 
 
@@ -230,12 +229,3 @@ def test_a_new_model_is_its_seed_and_shape() -> None:
     assert embedding_of(model).weight.shape == (len(tiny_tokenizer()), 64)
     assert (model.config.eos_token_id, model.config.pad_token_id) == (1, 0)
     assert {p.dtype for p in model.parameters()} == {torch.float32}
-
-
-@pytest.mark.parametrize(("hidden", "heads"), [(64, 4), (100, 3)])
-def test_heads_too_small_or_uneven_are_refused(hidden: int, heads: int) -> None:
-    shape = ScratchModel.model_construct(
-        **{**ScratchModel().model_dump(), "hidden_size": hidden, "num_attention_heads": heads}
-    )
-    with pytest.raises(CheckpointError, match=rf"hidden_size {hidden} over {heads} heads.* at least 32"):
-        new_model(shape, tiny_tokenizer(), seed=0)
