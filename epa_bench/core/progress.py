@@ -9,12 +9,16 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+_PLAIN_INTERVAL = 30.0
+"""Seconds between two lines about the same cell where there is no live view."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class _Running:
     label: str
     task: TaskID
     since: float = field(default_factory=time.monotonic)
+    spoken: float = field(default_factory=time.monotonic)
 
 
 class SweepProgress:
@@ -59,8 +63,13 @@ class SweepProgress:
     def moved(self, digest: str, done: int, total: int) -> None:
         """A report of a cell that is not running any more is ignored."""
         with self._lock:
-            if digest in self._running:
-                self._progress.update(self._running[digest].task, completed=done, total=total)
+            cell = self._running.get(digest)
+            if cell is None:
+                return
+            self._progress.update(cell.task, completed=done, total=total)
+            if not self._live and time.monotonic() - cell.spoken > _PLAIN_INTERVAL:
+                cell.spoken = time.monotonic()
+                self._print(f"    {cell.label}: {done} of {total}")
 
     def finished(self, digest: str) -> None:
         with self._lock:

@@ -116,7 +116,8 @@ class SweepCells:
 
     # Training
 
-    def _plan(self, arm: Arm, seed: int) -> CellSpec:
+    def plan(self, arm: Arm, seed: int) -> CellSpec:
+        """The comparison groups of an arm and seed; arms that differ only in loss, beta or learning rate share them."""
         training = self.sweep.training
         fixed = training.data_seed is not None
         config = {
@@ -136,7 +137,7 @@ class SweepCells:
     @cached_property
     def reference_scores(self) -> CellSpec:
         """Fills the reference cache for every plan of the sweep at once."""
-        plans = {plan.digest: plan for arm in self.arms for seed in arm.seeds for plan in [self._plan(arm, seed)]}
+        plans = {plan.digest: plan for arm in self.arms for seed in arm.seeds for plan in [self.plan(arm, seed)]}
         inputs = {f"plan {digest}": plan for digest, plan in sorted(plans.items())}
         # As training computes: fp32 weights, with bf16 autocast where training uses it.
         config = {"cache": self._cache, **self._scoring, "dtype": "float32", "autocast": self._autocast}
@@ -156,7 +157,7 @@ class SweepCells:
         return self._on_reference(
             "train",
             config,
-            {"preferences": self.preferences, "plan": self._plan(arm, seed)},
+            {"preferences": self.preferences, "plan": self.plan(arm, seed)},
             f"train {arm.name}, seed {seed}",
             # How often a training can be resumed from does not decide where it ends.
             hints={"save_steps": self.sweep.training.save_steps},

@@ -1,11 +1,13 @@
 """From finished cells to the rows of the run and the margin table."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from epa_bench import __version__
+from epa_bench.config.grid import Arm
 from epa_bench.config.schema import EmbeddedData
 from epa_bench.core.code import package_versions
 from epa_bench.core.errors import ConfigError
@@ -103,10 +105,27 @@ def _notes(run: Run) -> Iterator[str]:
     )
     for arm in run.cells.arms:
         recipe = ", ".join(f"{key} {value}" for key, value in arm.recipe().items())
-        yield f"{arm.name}: {recipe}."
+        yield f"{arm.name}: {recipe}. {_plan_summary(run, arm)}."
     for name, suite in run.cells.suites.items():
         settings = suite.model_dump(mode="json", exclude={"description"}, exclude_none=True)
         yield f"{name}: {json.dumps(settings, sort_keys=True)}"
+
+
+def _plan_summary(run: Run, arm: Arm) -> str:
+    """Counts of the arm's plans, summed over seeds."""
+    plans = [
+        json.loads(run.store.open(run.cells.plan(arm, seed)).file("summary.json").read_text()) for seed in arm.seeds
+    ]
+    masked = sum((Counter(plan["masked"]) for plan in plans), Counter())
+
+    def total(name: str) -> int:
+        return sum(plan[name] for plan in plans)
+
+    return (
+        f"Over the seeds {total('groups')} groups in {total('steps')} steps, {total('dropped_groups')} left over at "
+        f"the end of an epoch, {total('groups_without_negatives')} without a negative; negatives masked: "
+        + (", ".join(f"{count} {reason}" for reason, count in sorted(masked.items())) or "none")
+    )
 
 
 def _data_summary(run: Run) -> str:

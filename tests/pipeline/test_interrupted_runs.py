@@ -50,7 +50,7 @@ def wait_until_gone(mark: str) -> None:
 
 def start_marked(place: "Workplace") -> tuple["subprocess.Popen[str]", str]:
     mark = uuid.uuid4().hex
-    process = place.start("run", "mini.yaml", env={**os.environ, MARK: mark})
+    process = place.start("run", "mini.yaml", "--set", "execution.workers=2", env={**os.environ, MARK: mark})
     return process, mark
 
 

@@ -1,6 +1,7 @@
 """A finished run: its files, its margins recomputed, and what a rerun or one changed key computes again."""
 
 import json
+import os
 import subprocess
 import sys
 from collections import Counter
@@ -146,7 +147,8 @@ def test_table_is_written_again_without_torch(finished: "Workplace", workplace: 
     (place.folder / "blocker" / "sitecustomize.py").write_text(
         "import sys\nfor name in ('torch', 'transformers', 'datasets'):\n    sys.modules[name] = None\n"
     )
-    blocked = {"PATH": "", "PYTHONPATH": str(place.folder / "blocker")}
+    paths = [str(place.folder / "blocker"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    blocked = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
     probe = subprocess.run([sys.executable, "-c", "import torch"], env=blocked, capture_output=True, check=False)
     assert probe.returncode != 0
     done = place.run("table", "mini.yaml", env=blocked)
