@@ -54,9 +54,6 @@ class CellSpec:
     hints: Mapping[str, Any] = field(default_factory=dict)
     """Where to find what `config` names by content (a path); not part of the address."""
 
-    after: tuple["CellSpec", ...] = ()
-    """Cells that must be there first but whose content is determined by `inputs` (a cache); not part of the address."""
-
     @cached_property
     def digest(self) -> str:
         return digest_of(self.recipe())
@@ -73,7 +70,7 @@ class CellSpec:
     @property
     def needs(self) -> tuple["CellSpec", ...]:
         """Every cell that must be done before this one."""
-        return (*self.inputs.values(), *self.after)
+        return tuple(self.inputs.values())
 
 
 class _Output(Record):

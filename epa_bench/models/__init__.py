@@ -1,1 +1,1 @@
-"""Loading and saving checkpoints, the one score pass, the reference cache."""
+"""Loading and saving checkpoints, the one score pass."""

@@ -1,6 +1,6 @@
 """The score pass: one function from (model, sequences) to summed log-probabilities, in fp32.
 
-Training, the reference cache and every probe go through `response_logps`.
+Training, reference scores and every probe go through `response_logps`.
 
 Shapes: N sequences, T tokens of the longest, R positions that predict a response token of some sequence, V vocabulary.
 """

@@ -2,7 +2,7 @@
 
 data kind     embedded:  reference -> preferences
               files:     preferences -> reference (from scratch) -> fit     or     preferences -> fit
-then          plan (a draw) -> reference_scores -> train (an arm and seed)
+then          reference_scores, plan (a draw) -> train (an arm and seed)
 each one      responses -> verdicts -> values        probes -> logps -> values
 """
 
@@ -13,7 +13,6 @@ from typing import Any
 
 from epa_bench.config.grid import Arm, expand
 from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, Sweep
-from epa_bench.core.digest import digest_of
 from epa_bench.core.errors import DataError
 from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
@@ -119,7 +118,6 @@ class SweepCells:
     def plan(self, arm: Arm, seed: int) -> CellSpec:
         """The comparison groups of an arm and seed; arms that differ only in loss, beta or learning rate share them."""
         training = self.sweep.training
-        fixed = training.data_seed is not None
         config = {
             "strong": arm.strong,
             "weak": arm.weak,
@@ -127,42 +125,47 @@ class SweepCells:
             "weak_pool": arm.weak_pool,
             "groups_per_step": training.groups_per_step,
             "epochs": training.num_train_epochs,
-            "data_seed": training.data_seed if fixed else seed,
-            "order_seed": seed if fixed else None,
+            "data_seed": seed if training.data_seed is None else training.data_seed,
         }
-        return self._cell(
-            "plan", config, {"preferences": self.preferences}, f"plan 1:{arm.strong}:{arm.weak}, seed {seed}"
-        )
+        label = f"plan 1:{arm.strong}:{arm.weak}, data seed {config['data_seed']}"
+        return self._cell("plan", config, {"preferences": self.preferences}, label)
 
     @cached_property
-    def reference_scores(self) -> CellSpec:
-        """Fills the reference cache for every plan of the sweep at once."""
-        plans = {plan.digest: plan for arm in self.arms for seed in arm.seeds for plan in [self.plan(arm, seed)]}
-        inputs = {f"plan {digest}": plan for digest, plan in sorted(plans.items())}
-        # As training computes: fp32 weights, with bf16 autocast where training uses it.
-        config = {"cache": self._cache, **self._scoring, "dtype": "float32", "autocast": self._autocast}
-        return self._on_reference(
-            "reference_scores", config, {"preferences": self.preferences, **inputs}, "reference log-probs"
-        )
+    def own_scores(self) -> CellSpec:
+        """The reference's log-probs of every response under its own prompt: one cell for all arms and seeds."""
+        return self._reference_scores({}, "reference log-probs")
+
+    def weak_scores(self, arm: Arm, seed: int) -> CellSpec:
+        """The reference's log-probs of a plan's weak negatives."""
+        plan = self.plan(arm, seed)
+        return self._reference_scores({"plan": plan}, f"reference log-probs, {plan.label}")
+
+    def _reference_scores(self, inputs: dict[str, CellSpec], label: str) -> CellSpec:
+        training = self.sweep.training
+        config = {
+            "text": self._text,
+            # As training computes: fp32 weights, with bf16 autocast where training uses it.
+            "dtype": "float32",
+            "autocast": training.dtype == "bfloat16",
+            # Without gradients four times the sequences of a training batch fit.
+            "batch_size": 4 * training.per_device_train_batch_size,
+        }
+        return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
 
     def _train(self, arm: Arm, seed: int) -> CellSpec:
         config = {
             "arm": arm.recipe(),
             "seed": seed,
             "training": self.sweep.training.model_dump(mode="json", exclude={"save_steps"}),
-            "cache": self._cache,
             "text": self._text,
             "dtype": "float32",
         }
-        return self._on_reference(
-            "train",
-            config,
-            {"preferences": self.preferences, "plan": self.plan(arm, seed)},
-            f"train {arm.name}, seed {seed}",
-            # How often a training can be resumed from does not decide where it ends.
-            hints={"save_steps": self.sweep.training.save_steps},
-            after=(self.reference_scores,),
-        )
+        inputs = {"preferences": self.preferences, "plan": self.plan(arm, seed), "own_scores": self.own_scores}
+        if arm.weak:
+            inputs["weak_scores"] = self.weak_scores(arm, seed)
+        # How often a training can be resumed from does not decide where it ends.
+        hints = {"save_steps": self.sweep.training.save_steps}
+        return self._on_reference("train", config, inputs, f"train {arm.name}, seed {seed}", hints)
 
     @cached_property
     def checkpoints(self) -> tuple[Checkpoint, ...]:
@@ -253,17 +256,6 @@ class SweepCells:
         engine = self.sweep.engine
         return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
 
-    @property
-    def _autocast(self) -> bool:
-        return self.sweep.training.dtype == "bfloat16"
-
-    @property
-    def _cache(self) -> str:
-        """Name of the reference's cache: its content, and the text settings and precision it is scored with."""
-        identity = self._external[1] if self._external else self.reference.digest if self.reference else ""
-        versions = STEPS["reference_scores"].versions(self.device)
-        return digest_of([identity, self._text, self._autocast, versions])
-
     def _on_checkpoint(
         self, step: str, config: dict[str, Any], inputs: dict[str, CellSpec], checkpoint: Checkpoint
     ) -> CellSpec:
@@ -279,14 +271,13 @@ class SweepCells:
         inputs: dict[str, CellSpec],
         label: str,
         hints: dict[str, Any] | None = None,
-        after: tuple[CellSpec, ...] = (),
     ) -> CellSpec:
         if self._external is None:
             assert self.reference is not None
-            return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints, after)
+            return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints)
         path, digest = self._external
         hints = {**(hints or {}), "reference_path": path}
-        return self._cell(step, {**config, "reference": digest}, inputs, label, hints, after)
+        return self._cell(step, {**config, "reference": digest}, inputs, label, hints)
 
     def _cell(
         self,
@@ -295,7 +286,6 @@ class SweepCells:
         inputs: dict[str, CellSpec],
         label: str,
         hints: dict[str, Any] | None = None,
-        after: tuple[CellSpec, ...] = (),
     ) -> CellSpec:
         return CellSpec(
             step=step,
@@ -304,7 +294,6 @@ class SweepCells:
             versions=STEPS[step].versions(self.device),
             label=label,
             hints=hints or {},
-            after=after,
         )
 
 

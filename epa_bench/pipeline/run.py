@@ -110,7 +110,7 @@ class CellRunner:
             inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
             body = step.load()
             try:
-                body(StepContext(spec.config, spec.hints, inputs, folder, self.store_root, self.device, report))
+                body(StepContext(spec.config, spec.hints, inputs, folder, self.device, report))
             except Exception as error:
                 # Writers of weights have errors of their own, and leave space again by removing what they began.
                 if os.strerror(errno.ENOSPC) in str(error):

@@ -26,9 +26,6 @@ class StepContext:
     folder: Path
     """Staging folder; becomes the cell. May hold what a killed attempt left if the step resumes."""
 
-    store_root: Path
-    """For caches beside the cells."""
-
     device: str
     report: Report
 
@@ -45,6 +42,12 @@ class StepContext:
         if "reference" in self.inputs:
             return checkpoint_folder(self.inputs["reference"])
         return Path(self.hints["reference_path"])
+
+    def reference_identity(self) -> str:
+        """Digest of the reference: of its recipe if the sweep made it, of its content if it is the user's own."""
+        if "reference" in self.inputs:
+            return self.inputs["reference"].folder.name
+        return str(self.config["reference"])
 
     def checkpoint_folder(self) -> Path:
         """Folder of the weights this cell is about: a trained checkpoint, or the reference itself."""

@@ -1,9 +1,11 @@
 """One checkpoint: one arm of the grid, one seed."""
 
+from collections.abc import Sequence
+
 from epa_bench.config.schema import Training
-from epa_bench.core.records import Group
+from epa_bench.core.records import Group, ReferenceScore
+from epa_bench.data.plan import permute_steps
 from epa_bench.models.checkpoint import save_checkpoint
-from epa_bench.models.reference_cache import ReferenceCache
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_checkpoint
 from epa_bench.training.batches import GroupDataset, encoder_of
@@ -15,12 +17,19 @@ def run(context: StepContext) -> None:
     arm = context.config["arm"]
     settings = Training.model_validate({**context.config["training"], "save_steps": context.hints["save_steps"]})
     opened = open_checkpoint(context, context.reference_folder())
-    groups = context.records("plan", "plan.jsonl", Group)
-    cache = ReferenceCache(context.store_root / "reference_logps" / context.config["cache"])
+    groups: Sequence[Group] = context.records("plan", "plan.jsonl", Group)
+    if settings.data_seed is not None:
+        groups = permute_steps(groups, context.config["seed"])
+    reference = {
+        score.key: score
+        for name in ("own_scores", "weak_scores")
+        if name in context.inputs
+        for score in context.records(name, "scores.jsonl", ReferenceScore)
+    }
     encode = encoder_of(context.preferences("train"), opened.renderer.encode)
     train_preference(
         opened.model,
-        GroupDataset(groups, encode, cache.load()),
+        GroupDataset(groups, encode, reference),
         context.folder,
         loss=arm["loss"],
         beta=arm["beta"],
@@ -34,5 +43,9 @@ def run(context: StepContext) -> None:
         device=context.device,
         report=context.report,
     )
-    identity = {"kind": "trained", "reference": context.config["cache"], "recipe": dict(context.config)}
+    identity: dict[str, object] = {
+        "kind": "trained",
+        "reference": context.reference_identity(),
+        "recipe": dict(context.config),
+    }
     save_checkpoint(context.folder / "model", opened.model, opened.tokenizer, identity)

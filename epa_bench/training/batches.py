@@ -64,7 +64,7 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         score = self._reference.get(sequence_key(sequence))
         if score is None:
             raise StoreError(
-                "a reference log-prob is missing from the cache; delete the store's cells/reference_scores and run "
+                "a reference log-prob is missing; delete the store's cells/reference_scores and cells/train and run "
                 "again"
             )
         return EncodedCandidate(sequence, score.logp, strong)

@@ -77,14 +77,14 @@ def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Pool]:
     del sys.modules["toy_cells"]
 
 
-def cell(name: str, *needs: CellSpec, after: tuple[CellSpec, ...] = (), label: str = "cell", **config: Any) -> CellSpec:
+def cell(name: str, *needs: CellSpec, label: str = "cell", **config: Any) -> CellSpec:
     inputs = {need.config["name"]: need for need in needs}
-    return CellSpec("toy", {"name": name, **config}, inputs, {}, label=label, after=after)
+    return CellSpec("toy", {"name": name, **config}, inputs, {}, label=label)
 
 
 def test_needs_come_first_and_all_workers_are_used(pool: Pool) -> None:
     a = cell("a", sleep=0.05)
-    b, c = cell("b", a, sleep=1.0), cell("c", after=(a,), sleep=1.0)
+    b, c = cell("b", a, sleep=1.0), cell("c", a, sleep=1.0)
     d = cell("d", b, c)
     pool.run([a, b, c, d])
     events = [(what, name) for what, name, *_ in pool.log]

@@ -110,7 +110,7 @@ def test_files_of_a_run(finished: "Workplace") -> None:
         "reference": 1,
         "preferences_embedded": 1,
         "plan": 4,
-        "reference_scores": 1,
+        "reference_scores": 3,
         "train": 6,
         "probes": 1,
         "responses": 7,

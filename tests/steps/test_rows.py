@@ -35,7 +35,7 @@ def context(
     folder: Path, config: dict[str, Any], inputs: dict[str, Cell], hints: dict[str, Any] | None = None
 ) -> StepContext:
     folder.mkdir(exist_ok=True)
-    return StepContext(config, hints or {}, inputs, folder, folder, "cpu", lambda done, total: None)
+    return StepContext(config, hints or {}, inputs, folder, "cpu", lambda done, total: None)
 
 
 def answer(prompt: str, text: str) -> GeneratedResponse:
