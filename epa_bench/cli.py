@@ -112,8 +112,9 @@ def losses(json_path: JsonPath = None) -> None:
     """List the losses a method can name."""
     from epa_bench.losses.table import LOSSES
 
-    names = ("name", "summary", "uses_weak", "couples_batch", "reference_free", "max_strong", "max_weak", "source")
-    _show_rows([{name: getattr(spec, name) for name in names} for spec in LOSSES.values()], json_path)
+    names = ("name", "summary", "options", "uses_weak", "couples_batch", "reference_free", "needs_gold", "source")
+    rows = [{name: getattr(spec, name) for name in names} for spec in LOSSES.values()]
+    _show_rows([{**row, "options": "\n".join(map(str, row["options"]))} for row in rows], json_path)
 
 
 @app.callback(invoke_without_command=True)

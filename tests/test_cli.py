@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from epa_bench import __version__
+from epa_bench.losses.table import LOSSES
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
@@ -98,7 +99,15 @@ def test_suites_of_a_folder_and_of_none(workplace: "Workplace") -> None:
 
 def test_losses(workplace: "Workplace") -> None:
     shown = json.loads(workplace.run("losses", "--json", "-").stdout)
-    assert {row["name"] for row in shown} == {"epa", "dpo"}
+    rows = {row["name"]: row for row in shown}
+    assert list(rows) == list(LOSSES)
+    smoothing = "label_smoothing = 0.1 (at least 0 and below 0.5): share of the labels that are wrong"
+    assert rows["cdpo"]["options"] == smoothing
+    assert [name for name, row in rows.items() if row["reference_free"]] == ["simpo"]
+    assert [name for name, row in rows.items() if row["needs_gold"]] == ["infonca"]
+    assert [name for name, row in rows.items() if row["uses_weak"]] == ["epa"]
+    assert all(row["source"] and row["summary"] for row in shown)
+    assert "label_smoothing" in workplace.run("losses").stdout
 
 
 def test_json_on_standard_output_is_nothing_but_json(finished: "Workplace", workplace: "Workplace") -> None:

@@ -1,11 +1,11 @@
 """A model, a tokenizer and a preference problem that train in about a second; shared by the rooms that hold models."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -95,6 +95,7 @@ class Problem:
     """Preferences planned into steps of eight groups, with what the reference, `tiny_model(0)`, gives for them."""
 
     groups: tuple[Group, ...]
+    preferences: list[Preference]
     encode: Encode
     reference: dict[str, ReferenceScore]
     candidates: int
@@ -105,7 +106,7 @@ class Problem:
 
     @property
     def dataset(self) -> GroupDataset:
-        return GroupDataset(self.groups, self.encode, self.reference)
+        return GroupDataset(self.groups, self.preferences, self.encode, self.reference)
 
 
 def tiny_problem(strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, epochs: int = 1) -> Problem:
@@ -123,7 +124,7 @@ def tiny_problem(strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, ep
     encode = encoder_of(preferences, tiny_renderer().encode)
     sequences = [encode(group.example, c.example, c.response) for group in plan.groups for c in group.candidates]
     scores = score_sequences(tiny_model(0), sequences, pad_id=PAD_ID, batch_size=64)
-    return Problem(plan.groups, encode, {score.key: score for score in scores}, 1 + strong + weak)
+    return Problem(plan.groups, preferences, encode, {score.key: score for score in scores}, 1 + strong + weak)
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,8 @@ def train(
     problem: Problem,
     folder: Path,
     *,
-    loss: Literal["epa", "dpo"] = "epa",
+    loss: str = "epa",
+    options: Mapping[str, float] | None = None,
     batch: int = 8,
     accumulation: int = 1,
     learning_rate: float = 1e-3,
@@ -155,6 +157,7 @@ def train(
         problem.dataset,
         folder,
         loss=loss,
+        options=options or {},
         beta=BETA,
         learning_rate=learning_rate,
         nll=nll,

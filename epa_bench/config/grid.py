@@ -1,6 +1,9 @@
 """The sweep's grid: methods times their lists, each point an arm with a stable name."""
 
 import itertools
+from typing import Any
+
+from pydantic import Field
 
 from epa_bench.config.schema import Method, Sweep
 from epa_bench.core.errors import ConfigError
@@ -24,6 +27,10 @@ class Arm(Record):
     name: str
     method: str
     loss: str
+
+    options: dict[str, float] = Field(default_factory=dict)
+    """The loss's own numbers that differ from their defaults."""
+
     beta: float
     learning_rate: float
     strong: int
@@ -33,9 +40,11 @@ class Arm(Record):
     nll: float
     seeds: tuple[int, ...]
 
-    def recipe(self) -> dict[str, str | int | float]:
+    def recipe(self) -> dict[str, Any]:
         """What decides the weights, whatever the arm is called."""
         recipe = self.model_dump(exclude={"name", "method", "seeds"})
+        if not self.options:
+            del recipe["options"]
         if self.weak == 0:
             del recipe["weak_source"], recipe["weak_pool"]
         return recipe
@@ -64,7 +73,8 @@ def _expand_method(name: str, method: Method, seeds: tuple[int, ...]) -> list[Ar
     for point in itertools.product(*axes.values()):
         values = dict(zip(axes, point, strict=True))
         varying = [f"{_AXES[axis]}{_short(values[axis])}" for axis in _AXES if len(axes[axis]) > 1]
-        arms.append(Arm(name="-".join([name, *varying]), method=name, loss=method.loss, seeds=seeds, **values))
+        arm = "-".join([name, *varying])
+        arms.append(Arm(name=arm, method=name, loss=method.loss, options=method.options, seeds=seeds, **values))
     return arms
 
 

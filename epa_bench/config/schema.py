@@ -146,6 +146,9 @@ class Method(Record):
     loss: str
     """A name that `epa-bench losses` lists."""
 
+    options: dict[str, Finite] = Field(default_factory=dict)
+    """The loss's own numbers, such as label_smoothing: names, ranges and defaults in `epa-bench losses`."""
+
     beta: Grid[Positive] = (0.1,)
     """beta of s = beta * (log pi - log pi_ref)."""
 

@@ -11,6 +11,7 @@ arXiv 2305.18290, eq. 7. With s_w, s_l the scores of the preferred and the dispr
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
+from epa_bench.losses.pairs import check_pairs
 from epa_bench.losses.scores import GroupScores
 
 
@@ -20,12 +21,7 @@ def dpo_loss(scores_GK: Tensor, mask_GK: Tensor) -> Tensor:
     A group whose dispreferred response is masked has loss 0 and gradient 0. Raises ValueError unless K = 2: silently
     using one negative of several would train on other data than the plan says.
     """
-    candidates = scores_GK.shape[1]
-    if candidates != 2:
-        raise ValueError(
-            f"DPO compares one pair: expected 2 candidates a group, got {candidates}. "
-            "Plan 1:1:0 (strong: 1, weak: 0), or choose a loss for several negatives, such as epa"
-        )
+    check_pairs(scores_GK)
     alone_G = ~mask_GK[:, 1]
     gaps_G = (scores_GK[:, 0] - scores_GK[:, 1]).masked_fill(alone_G, 0.0)
     return -logsigmoid(gaps_G).masked_fill(alone_G, 0.0)

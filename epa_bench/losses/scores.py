@@ -38,8 +38,12 @@ class GroupScores:
     beta: float
     """Inverse temperature of the KL constraint, the paper's beta."""
 
+    gold_GK: Tensor | None = None
+    """Gold score of each response, on the data's own scale, NaN where none is known; None where no loss asks for it."""
+
     def __post_init__(self) -> None:
-        shapes = {field: tuple(getattr(self, field).shape) for field in self.__slots__ if field != "beta"}
+        values = {field: getattr(self, field) for field in self.__slots__}
+        shapes = {field: tuple(value.shape) for field, value in values.items() if isinstance(value, Tensor)}
         assert len(set(shapes.values())) == 1, f"all fields must have one shape [G, K], got {shapes}"
         assert self.logps_GK.ndim == 2, f"scores are a matrix [G, K], got {shapes['logps_GK']}"
         assert self.mask_GK.dtype == self.strong_GK.dtype == torch.bool, "mask_GK and strong_GK must be bool"

@@ -7,63 +7,15 @@ loss is named by its entry point and imported by `LossSpec.load`.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from importlib import import_module
+from collections.abc import Mapping
+from math import log
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
 from epa_bench.core.errors import ConfigError
+from epa_bench.losses import step0
+from epa_bench.losses.spec import LossSpec, Option
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from epa_bench.losses.scores import GroupScores
-
-
-def log_of_candidates(negatives_G: Tensor) -> Tensor:
-    """log(1 + n): a softmax over equal scores of one positive and n counting negatives [G], in nats."""
-    return negatives_G.log1p()
-
-
-@dataclass(frozen=True, slots=True)
-class LossSpec:
-    """What is known of a loss without computing it."""
-
-    name: str
-    summary: str
-    """One line for `epa-bench losses`."""
-
-    source: str
-    """Authors, year, identifier and, where known, the equation."""
-
-    entry: str
-    """`module:function`, a function of `GroupScores` to losses [G]."""
-
-    step0: Callable[[Tensor], Tensor]
-    """Counting negatives [G] to the losses [G] that policy == reference must give, before any added term."""
-
-    uses_weak: bool
-    """Weak negatives are part of the method."""
-
-    couples_batch: bool
-    """A group's loss depends on the other groups of the micro-batch, so results change with its size."""
-
-    reference_free: bool
-    """No reference log-probs are needed."""
-
-    max_strong: int | None
-    """Most strong negatives a group may have; None is any number."""
-
-    max_weak: int | None
-    """Most weak negatives a group may have; None is any number."""
-
-    def load(self) -> Callable[[GroupScores], Tensor]:
-        """The function itself; imports torch."""
-        module, _, function = self.entry.partition(":")
-        loaded: Callable[[GroupScores], Tensor] = getattr(import_module(module), function)
-        return loaded
-
+_FLIPPED = "share of the labels that are wrong"
 
 _SPECS = (
     LossSpec(
@@ -71,10 +23,12 @@ _SPECS = (
         summary="each positive against all its strong and weak negatives in one softmax",
         source="Hong et al. 2024, arXiv 2412.13862",
         entry="epa_bench.losses.epa:loss_of_groups",
-        step0=log_of_candidates,
-        uses_weak=True,
-        couples_batch=False,
-        reference_free=False,
+        step0=step0.log_of_weighted_candidates,
+        options=(
+            Option("weight_strong", 1.0, "weight of every strong negative in the softmax", above=0),
+            Option("weight_weak", 1.0, "weight of every weak negative in the softmax", above=0),
+            Option("weight_positive", 1.0, "weight of the positive, Energy Discrepancy's w", above=0),
+        ),
         max_strong=None,
         max_weak=None,
     ),
@@ -83,12 +37,129 @@ _SPECS = (
         summary="one preferred against one dispreferred response, Bradley-Terry",
         source="Rafailov et al. 2023, arXiv 2305.18290, eq. 7",
         entry="epa_bench.losses.dpo:loss_of_groups",
-        step0=log_of_candidates,
-        uses_weak=False,
-        couples_batch=False,
-        reference_free=False,
-        max_strong=1,
-        max_weak=0,
+        step0=step0.log_of_candidates,
+    ),
+    LossSpec(
+        name="sdpo",
+        summary="one preferred against several dispreferred responses; EPA without weak negatives",
+        source="Chen et al. 2024, arXiv 2406.09215",
+        entry="epa_bench.losses.sdpo:sdpo",
+        step0=step0.log_of_candidates,
+        max_strong=None,
+    ),
+    LossSpec(
+        name="infonca",
+        summary="the softmax of the scores against that of the responses' gold scores",
+        source="Chen et al. 2024, arXiv 2402.05369",
+        entry="epa_bench.losses.infonca:infonca",
+        step0=step0.log_of_candidates,
+        options=(Option("temperature", 1.0, "alpha, what gold scores are divided by", above=0),),
+        max_strong=None,
+        needs_gold=True,
+    ),
+    LossSpec(
+        name="cdpo",
+        summary="DPO that expects flipped labels; stops at their odds",
+        source="Mitchell 2023, ericmitchell.ai/cdpo.pdf",
+        entry="epa_bench.losses.noisy_labels:cdpo",
+        step0=step0.log_of_candidates,
+        options=(Option("label_smoothing", 0.1, _FLIPPED, at_least=0, below=0.5),),
+    ),
+    LossSpec(
+        name="robust",
+        summary="DPO without the bias of flipped labels",
+        source="Chowdhury et al. 2024, arXiv 2403.00409",
+        entry="epa_bench.losses.noisy_labels:robust",
+        step0=step0.log_of_candidates,
+        options=(Option("label_smoothing", 0.1, _FLIPPED, at_least=0, below=0.5),),
+    ),
+    LossSpec(
+        name="exo_pair",
+        summary="reverse KL from the policy's preference to the smoothed label",
+        source="Ji et al. 2024, arXiv 2402.00856, eq. 16",
+        entry="epa_bench.losses.noisy_labels:exo_pair",
+        step0=step0.exo,
+        options=(Option("label_smoothing", 0.001, _FLIPPED, above=0, below=0.5),),
+    ),
+    LossSpec(
+        name="ipo",
+        summary="squared error of the log-ratios' difference a token, as in TRL",
+        source="Azar et al. 2023, arXiv 2310.12036, eq. 17",
+        entry="epa_bench.losses.ipo:ipo",
+        step0=step0.ipo,
+    ),
+    LossSpec(
+        name="ipo_sum",
+        summary="squared error of the summed log-ratios' difference, as in the paper",
+        source="Azar et al. 2023, arXiv 2310.12036, eq. 17",
+        entry="epa_bench.losses.ipo:ipo_sum",
+        step0=step0.ipo,
+    ),
+    LossSpec(
+        name="hinge",
+        summary="nothing more to gain once the scores are 1 apart",
+        source="Zhao et al. 2023, arXiv 2305.10425; Liu et al. 2023, arXiv 2309.06657",
+        entry="epa_bench.losses.hinge:hinge",
+        step0=step0.constant(1),
+    ),
+    LossSpec(
+        name="nca_pair",
+        summary="each response against noise from the reference",
+        source="Chen et al. 2024, arXiv 2402.05369",
+        entry="epa_bench.losses.pointwise:nca_pair",
+        step0=step0.constant(2 * log(2)),
+    ),
+    LossSpec(
+        name="bco_pair",
+        summary="a binary classifier of preferred and dispreferred responses, without the paper's reward shift",
+        source="Jung et al. 2024, arXiv 2404.04656",
+        entry="epa_bench.losses.pointwise:bco_pair",
+        step0=step0.constant(2 * log(2)),
+    ),
+    LossSpec(
+        name="sppo_hard",
+        summary="squared error of each log-ratio from plus or minus 1 / 2 beta",
+        source="Wu et al. 2024, arXiv 2405.00675, eq. 4.7",
+        entry="epa_bench.losses.pointwise:sppo_hard",
+        step0=step0.sppo,
+    ),
+    LossSpec(
+        name="apo_zero",
+        summary="preferred up and dispreferred down, each on its own",
+        source="D'Oosterlinck et al. 2024, arXiv 2408.06266, eq. 7",
+        entry="epa_bench.losses.pointwise:apo_zero",
+        step0=step0.constant(1),
+    ),
+    LossSpec(
+        name="apo_down",
+        summary="both down, the dispreferred further",
+        source="D'Oosterlinck et al. 2024, arXiv 2408.06266, eq. 8",
+        entry="epa_bench.losses.pointwise:apo_down",
+        step0=step0.constant(1),
+    ),
+    LossSpec(
+        name="discopop",
+        summary="DPO blended with the exponential loss",
+        source="Lu et al. 2024, arXiv 2406.08414, eq. 5",
+        entry="epa_bench.losses.discopop:discopop",
+        step0=step0.constant((1 + log(2)) / 2),
+        options=(Option("tau", 0.05, "width of the blend, in scores", above=0),),
+    ),
+    LossSpec(
+        name="dpo_norm",
+        summary="DPO on log-ratios a token",
+        source="Lambert et al. 2024, arXiv 2411.15124",
+        entry="epa_bench.losses.per_token:dpo_norm",
+        step0=step0.log_of_candidates,
+    ),
+    LossSpec(
+        name="simpo",
+        summary="log-probs a token with a margin, no reference",
+        source="Meng et al. 2024, arXiv 2405.14734",
+        entry="epa_bench.losses.per_token:simpo",
+        step0=None,
+        options=(Option("gamma", 0.5, "margin between the two, in scores", at_least=0),),
+        reference_free=True,
     ),
 )
 

@@ -18,6 +18,7 @@ from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
 from epa_bench.execution.device import Device
 from epa_bench.leaderboard.board import REFERENCE_METHOD
+from epa_bench.losses.table import get_loss
 from epa_bench.models.identity import identify
 from epa_bench.steps.table import STEPS
 from epa_bench.suites.definitions import (
@@ -58,7 +59,10 @@ class SweepCells:
 
     @cached_property
     def arms(self) -> tuple[Arm, ...]:
-        return expand(self.sweep)
+        """Of an arm's options only those that are not the default, so that writing a default out changes no cell."""
+        return tuple(
+            arm.model_copy(update={"options": get_loss(arm.loss).changed(arm.options)}) for arm in expand(self.sweep)
+        )
 
     # The start: reference and preference data
 

@@ -7,7 +7,8 @@ from epa_bench.config.schema import Training
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import REFERENCE_METHOD
-from epa_bench.losses.table import LossSpec, get_loss
+from epa_bench.losses.spec import LossSpec
+from epa_bench.losses.table import get_loss
 
 _DEFAULTS = Training()
 
@@ -16,7 +17,7 @@ STORE_FOLDER = "store"
 
 
 def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Unknown losses, and more strong or weak negatives than a loss can take."""
+    """Unknown losses, more strong or weak negatives than a loss can take, options that it does not have or take."""
     for name, method in _methods(raw).items():
         loss = method.get("loss")
         if not isinstance(loss, str):
@@ -27,6 +28,7 @@ def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
             yield ("methods", name, "loss"), f"`methods.{name}.loss`: {error}"
             continue
         yield from _check_counts(name, method, spec)
+        yield from _check_options(name, method.get("options"), spec)
 
 
 def _check_counts(name: str, method: dict[str, Any], spec: LossSpec) -> Iterator[tuple[Location, str]]:
@@ -38,6 +40,15 @@ def _check_counts(name: str, method: dict[str, Any], spec: LossSpec) -> Iterator
                     f"`methods.{name}.{key}`: the {spec.name} loss takes at most {limit}, got {count}; "
                     "lower it, or choose a loss for several negatives, such as epa",
                 )
+
+
+def _check_options(name: str, options: Any, spec: LossSpec) -> Iterator[tuple[Location, str]]:
+    """Of a wrong type only the name is looked at; the schema tells the rest."""
+    for option, value in options.items() if isinstance(options, dict) else ():
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        known = [o.name for o in spec.options]
+        for _, problem in spec.problems({option: value}) if number or option not in known else ():
+            yield ("methods", name, "options", option), f"`methods.{name}.options.{option}`: {problem}"
 
 
 def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:

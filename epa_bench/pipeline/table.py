@@ -18,6 +18,7 @@ from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
 from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.render import to_csv, to_json, to_markdown
 from epa_bench.leaderboard.rows import write_rows
+from epa_bench.losses.table import get_loss
 from epa_bench.pipeline.cells import Result
 from epa_bench.pipeline.run import Run
 from epa_bench.suites.definitions import PairwiseSuite
@@ -104,7 +105,9 @@ def _notes(run: Run) -> Iterator[str]:
         + "; all seeds share one reference and one preference data set, so the intervals do not cover their variance."
     )
     for arm in run.cells.arms:
-        recipe = ", ".join(f"{key} {value}" for key, value in arm.recipe().items())
+        settings = {key: value for key, value in arm.recipe().items() if key != "options"}
+        settings |= get_loss(arm.loss).resolved(arm.options)
+        recipe = ", ".join(f"{key} {value}" for key, value in settings.items())
         yield f"{arm.name}: {recipe}. {_plan_summary(run, arm)}."
     for name, suite in run.cells.suites.items():
         settings = suite.model_dump(mode="json", exclude={"description"}, exclude_none=True)

@@ -5,33 +5,38 @@ from collections.abc import Sequence
 from epa_bench.config.schema import Training
 from epa_bench.core.records import Group, ReferenceScore
 from epa_bench.data.plan import permute_steps
+from epa_bench.losses.table import get_loss
 from epa_bench.models.checkpoint import save_checkpoint
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_checkpoint
-from epa_bench.training.batches import GroupDataset, encoder_of
+from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
 from epa_bench.training.preference import train_preference
 
 
 def run(context: StepContext) -> None:
-    """Writes `model/` and `training_log.jsonl`. Raises TrainingError."""
+    """Writes `model/` and `training_log.jsonl`. Raises PlanError or TrainingError."""
     arm = context.config["arm"]
     settings = Training.model_validate({**context.config["training"], "save_steps": context.hints["save_steps"]})
-    opened = open_checkpoint(context, context.reference_folder())
     groups: Sequence[Group] = context.records("plan", "plan.jsonl", Group)
     if settings.data_seed is not None:
         groups = permute_steps(groups, context.config["seed"])
+    preferences = context.preferences("train")
+    if get_loss(arm["loss"]).needs_gold:
+        check_gold(arm["loss"], groups, preferences)
+    opened = open_checkpoint(context, context.reference_folder())
     reference = {
         score.key: score
         for name in ("own_scores", "weak_scores")
         if name in context.inputs
         for score in context.records(name, "scores.jsonl", ReferenceScore)
     }
-    encode = encoder_of(context.preferences("train"), opened.renderer.encode)
+    encode = encoder_of(preferences, opened.renderer.encode)
     train_preference(
         opened.model,
-        GroupDataset(groups, encode, reference),
+        GroupDataset(groups, preferences, encode, reference),
         context.folder,
         loss=arm["loss"],
+        options=arm.get("options", {}),
         beta=arm["beta"],
         learning_rate=arm["learning_rate"],
         nll=arm["nll"],

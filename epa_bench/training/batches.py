@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from epa_bench.core.errors import StoreError
-from epa_bench.core.records import Group, Preference, ReferenceScore
+from epa_bench.core.errors import PlanError, Problem, StoreError, list_problems
+from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore
 from epa_bench.data.chat import EncodedResponse
 from epa_bench.models.logprobs import pad_sequences, sequence_key
 
@@ -32,6 +32,22 @@ def encoder_of(preferences: Sequence[Preference], encode: Callable[..., EncodedR
     return encode_candidate
 
 
+def check_gold(loss: str, groups: Sequence[Group], preferences: Sequence[Preference]) -> None:
+    """Raises PlanError that lists the rows whose planned responses lack a gold score `loss` cannot do without."""
+    missing = {
+        (preferences[c.example].source, c.response): None
+        for group in groups
+        for c in group.candidates
+        if c.masked is None and preferences[c.example].responses[c.response].gold is None
+    }
+    problems = [Problem(source, f"response {response + 1} has no gold score") for source, response in missing]
+    if problems:
+        raise PlanError(
+            list_problems(problems, f"the training data for the {loss} loss")
+            + "\nGive data with a score for every response, or choose a loss that does without."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class EncodedCandidate:
     """A candidate that counts."""
@@ -39,13 +55,21 @@ class EncodedCandidate:
     sequence: EncodedResponse
     ref_logp: float
     strong: bool
+    gold: float | None
 
 
 class GroupDataset(Dataset[list[EncodedCandidate]]):
     """The plan as a data set: item i is group i, the positive first, masked candidates left out."""
 
-    def __init__(self, groups: Sequence[Group], encode: Encode, reference: Mapping[str, ReferenceScore]) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Group],
+        preferences: Sequence[Preference],
+        encode: Encode,
+        reference: Mapping[str, ReferenceScore],
+    ) -> None:
         self._groups = groups
+        self._preferences = preferences
         self._encode = encode
         self._reference = reference
 
@@ -54,20 +78,18 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
 
     def __getitem__(self, index: int) -> list[EncodedCandidate]:
         group = self._groups[index]
-        return [
-            self._candidate(self._encode(group.example, c.example, c.response), c.role == "strong")
-            for c in group.candidates
-            if c.masked is None
-        ]
+        return [self._candidate(group.example, c) for c in group.candidates if c.masked is None]
 
-    def _candidate(self, sequence: EncodedResponse, strong: bool) -> EncodedCandidate:
+    def _candidate(self, prompt_row: int, candidate: Candidate) -> EncodedCandidate:
+        sequence = self._encode(prompt_row, candidate.example, candidate.response)
+        gold = self._preferences[candidate.example].responses[candidate.response].gold
         score = self._reference.get(sequence_key(sequence))
         if score is None:
             raise StoreError(
                 "a reference log-prob is missing; delete the store's cells/reference_scores and cells/train and run "
                 "again"
             )
-        return EncodedCandidate(sequence, score.logp, strong)
+        return EncodedCandidate(sequence, score.logp, candidate.role == "strong", gold)
 
 
 class GroupCollator:
@@ -85,6 +107,7 @@ class GroupCollator:
         mask_GK = torch.zeros(shape, dtype=torch.bool)
         strong_GK = torch.zeros(shape, dtype=torch.bool)
         ref_logps_GK = torch.zeros(shape)
+        gold_GK = torch.full(shape, torch.nan)
         row = 0
         for g, group in enumerate(groups):
             for k, candidate in enumerate(group):
@@ -92,6 +115,8 @@ class GroupCollator:
                 mask_GK[g, k] = True
                 strong_GK[g, k] = candidate.strong
                 ref_logps_GK[g, k] = candidate.ref_logp
+                if candidate.gold is not None:
+                    gold_GK[g, k] = candidate.gold
                 row += 1
         return {
             "ids_NT": padded.ids_NT,
@@ -101,4 +126,5 @@ class GroupCollator:
             "mask_GK": mask_GK,
             "strong_GK": strong_GK,
             "ref_logps_GK": ref_logps_GK,
+            "gold_GK": gold_GK,
         }

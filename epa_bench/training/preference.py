@@ -1,6 +1,6 @@
 """Training one checkpoint by one arm of the grid."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from torch.utils.data import Dataset
@@ -19,6 +19,7 @@ def train_preference(
     folder: Path,
     *,
     loss: str,
+    options: Mapping[str, float],
     beta: float,
     learning_rate: float,
     nll: float,
@@ -51,6 +52,7 @@ def train_preference(
     )
     trainer = PreferenceTrainer(
         loss=get_loss(loss),
+        options=options,
         beta=beta,
         nll=nll,
         dtype=settings.dtype,

@@ -1,6 +1,8 @@
 """The Trainer subclass: any loss of the registry on the score matrix of a batch of comparison groups."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, cast
 
 import torch
@@ -11,7 +13,7 @@ from epa_bench.core.errors import TrainingError
 from epa_bench.losses.metrics import Tally, group_metrics
 from epa_bench.losses.nll import length_normalised_nll
 from epa_bench.losses.scores import GroupScores
-from epa_bench.losses.table import LossSpec
+from epa_bench.losses.spec import LossSpec
 from epa_bench.models.logprobs import PaddedSequences, ResponseLogps, response_logps
 
 STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -26,13 +28,16 @@ class PreferenceTrainer(Trainer):
     it. Raises TrainingError where the first loss is not what policy == reference must give, or a loss is not finite.
     """
 
-    def __init__(self, *, loss: LossSpec, beta: float, nll: float, dtype: str, **kwargs: Any) -> None:
+    def __init__(
+        self, *, loss: LossSpec, options: Mapping[str, float], beta: float, nll: float, dtype: str, **kwargs: Any
+    ) -> None:
         super().__init__(**kwargs)
         # Our loss is already a mean over groups: the Trainer must divide it by the accumulation steps, and must not
         # trust the model to have divided it by a count of label tokens.
         self.model_accepts_loss_kwargs = False
         self._spec = loss
-        self._loss = loss.load()
+        self._options = loss.resolved(options)
+        self._loss = loss.load(options)
         self._beta = beta
         self._nll = nll
         self._step0_tolerance = STEP0_TOLERANCE[dtype]
@@ -83,21 +88,31 @@ class PreferenceTrainer(Trainer):
                 f"at step 0 policy and reference must give the same log-probs; they differ by {apart:.3g} nats a "
                 "token. The reference log-probs belong to another model, tokenizer, template or precision."
             )
-        # A shift of all scores by d moves any of these losses by at most 2 beta d.
-        expected_G = self._spec.step0(groups.mask_GK[:, 1:].sum(1).to(losses_G.dtype))
-        worst = float((losses_G - expected_G).abs().max())
-        if worst > 1e-5 + 2 * self._beta * float(apart_GK.max()):
+        self._check_start(groups)
+
+    def _check_start(self, groups: GroupScores) -> None:
+        """The loss against its table where policy == reference to the last bit, so rounding needs no allowance."""
+        expected_G = self._step0(groups)
+        if expected_G is None:
+            return
+        losses_G = self._loss(replace(groups, logps_GK=groups.ref_logps_GK))
+        worst = float(((losses_G - expected_G).abs() / expected_G.abs().clamp(min=1)).max())
+        if worst > 1e-5:
             raise TrainingError(
-                f"at step 0 the {self._spec.name} loss must be log(candidates) because policy and reference are the "
-                f"same; it is off by {worst:.3g} nats."
+                f"at step 0 the {self._spec.name} loss must be {float(expected_G.max()):.6g} because policy and "
+                f"reference are the same; it is off by {worst:.3g}."
             )
+
+    def _step0(self, groups: GroupScores) -> Tensor | None:
+        return self._spec.step0(groups, self._options) if self._spec.step0 else None
 
     def _tally(self, groups: GroupScores, losses_G: Tensor, result: ResponseLogps, inputs: dict[str, Tensor]) -> None:
         for name, tally in group_metrics(groups).items():
             self._add(name, tally)
-        # Losses of recipes with different numbers of negatives compare only relative to their step-0 value.
-        log_candidates_G = groups.mask_GK.sum(1).log()
-        self._add("loss/over_log_candidates", _tally_of((losses_G / log_candidates_G)[log_candidates_G > 0]))
+        # Losses of recipes with different numbers of negatives compare only relative to where they start.
+        step0_G = self._step0(groups)
+        if step0_G is not None:
+            self._add("loss/over_step0", _tally_of((losses_G / step0_G)[step0_G > 0]))
         logits_GK = result.mean_logits_N[inputs["row_GK"]]
         self._add("logits/chosen", _tally_of(logits_GK[:, 0]))
         self._add("logits/rejected", _tally_of(logits_GK[groups.counted_strong_GK]))
@@ -116,6 +131,7 @@ def _score_matrix(result: ResponseLogps, inputs: dict[str, Tensor], beta: float)
         mask_GK=mask_GK,
         strong_GK=inputs["strong_GK"],
         beta=beta,
+        gold_GK=inputs["gold_GK"],
     )
 
 

@@ -152,6 +152,12 @@ def test_recipe_without_weak_negatives_ignores_where_they_would_come_from() -> N
     assert len({str(arm.recipe()) for arm in arms_of(weak=1, weak_source=["both", "chosen"])}) == 2
 
 
+def test_options_are_part_of_a_recipe_only_where_there_are_any() -> None:
+    assert "options" not in arms_of()[0].recipe()
+    (arm,) = arms_of(options={"weight_weak": 0.5})
+    assert arm.recipe()["options"] == {"weight_weak": 0.5}
+
+
 @pytest.mark.parametrize(
     "change",
     [{"beta": 0.2}, {"learning_rate": 1e-6}, {"strong": 2}, {"weak": 1}, {"nll": 0.1}, {"weak_pool": "dataset"}],

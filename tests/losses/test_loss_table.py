@@ -2,15 +2,21 @@
 
 import json
 import math
+import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 
 from epa_bench.core.errors import ConfigError
 from epa_bench.losses.scores import GroupScores
-from epa_bench.losses.table import LOSSES, LossSpec, get_loss
+from epa_bench.losses.spec import LossSpec
+from epa_bench.losses.table import LOSSES, get_loss
+
+MONOTONE = ("epa", "dpo", "sdpo", "robust", "bco_pair", "apo_zero", "dpo_norm", "simpo")
+"""The others have a place where they want the scores to be."""
 
 EVERY_LOSS = pytest.mark.parametrize("spec", LOSSES.values(), ids=list(LOSSES))
 
@@ -28,6 +34,7 @@ def groups(spec: LossSpec, logps: torch.Tensor) -> GroupScores:
         mask_GK=torch.ones_like(logps, dtype=torch.bool),
         strong_GK=strong_GK,
         beta=0.1,
+        gold_GK=torch.arange(logps.shape[1], 0, -1).to(logps.dtype).expand_as(logps) if spec.needs_gold else None,
     )
 
 
@@ -41,7 +48,7 @@ def test_reading_the_table_does_not_import_torch() -> None:
         "print(json.dumps([list(LOSSES), 'torch' in sys.modules]))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout) == [["epa", "dpo"], False]
+    assert json.loads(done.stdout) == [list(LOSSES), False]
 
 
 @EVERY_LOSS
@@ -49,19 +56,44 @@ def test_metadata_is_complete(spec: LossSpec) -> None:
     assert LOSSES[spec.name] is spec
     assert spec.summary
     assert "\n" not in spec.summary
-    assert "arXiv" in spec.source
-    assert spec.uses_weak == (spec.max_weak != 0)
+    assert re.search(r"arXiv \d{4}\.\d{5}|\.pdf", spec.source)
 
 
 @EVERY_LOSS
 def test_step_0_is_what_the_table_says(spec: LossSpec) -> None:
-    losses_G = spec.load()(groups(spec, torch.full((3, candidates(spec)), -20.0)))
-    negatives_G = torch.tensor([candidates(spec) - 1] * 3)
+    """One group has no counting negative."""
+    start = groups(spec, torch.full((3, candidates(spec)), -20.0))
+    start.mask_GK[1, 1:] = False
+    losses_G = spec.load()(start)
     assert losses_G.shape == (3,)
-    torch.testing.assert_close(losses_G, spec.step0(negatives_G))
+    assert losses_G[1].item() == 0
+    if spec.step0 is None:
+        longer = replace(start, logps_GK=start.logps_GK * torch.linspace(1, 2, candidates(spec)))
+        assert not torch.equal(losses_G, spec.load()(replace(longer, ref_logps_GK=longer.logps_GK)))
+        return
+    torch.testing.assert_close(losses_G, spec.step0(start, spec.resolved({})))
+    beta = replace(start, beta=0.7)
+    torch.testing.assert_close(spec.load()(beta), spec.step0(beta, spec.resolved({})))
 
 
-@EVERY_LOSS
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        *(("exo_pair", {"label_smoothing": e}) for e in (1e-6, 0.1, 0.49)),
+        ("epa", {"weight_strong": 2, "weight_weak": 0.3, "weight_positive": 5}),
+        *((name, {"label_smoothing": 0.3}) for name in ("cdpo", "robust")),
+        ("discopop", {"tau": 3}),
+        ("infonca", {"temperature": 0.2}),
+    ],
+)
+def test_step_0_with_other_options(name: str, options: dict[str, float]) -> None:
+    spec = get_loss(name)
+    start = groups(spec, torch.full((3, candidates(spec)), -20.0))
+    assert spec.step0 is not None
+    torch.testing.assert_close(spec.load(options)(start), spec.step0(start, spec.resolved(options)))
+
+
+@pytest.mark.parametrize("spec", [LOSSES[name] for name in MONOTONE], ids=MONOTONE)
 def test_raising_the_positive_and_lowering_a_negative_lower_the_loss(spec: LossSpec) -> None:
     generator = torch.Generator().manual_seed(7)
     logps = (-20 + 5 * torch.randn(50, candidates(spec), generator=generator)).requires_grad_()
@@ -84,24 +116,28 @@ def test_the_reference_matters_unless_the_table_says_it_is_not_needed(spec: Loss
     one = groups(spec, logps)
     other_ref_GK = one.ref_logps_GK.clone()
     other_ref_GK[:, 0] -= 3
-    other = GroupScores(logps, other_ref_GK, one.tokens_GK, one.mask_GK, one.strong_GK, one.beta)
+    other = replace(one, ref_logps_GK=other_ref_GK)
     assert torch.equal(spec.load()(one), spec.load()(other)) == spec.reference_free
 
 
-@pytest.mark.parametrize("negatives", [0, 1, 3, 7])
-@pytest.mark.parametrize("name", ["epa", "dpo"])
-def test_step_0_of_the_softmax_losses_is_the_log_of_the_candidates(name: str, negatives: int) -> None:
-    assert get_loss(name).step0(torch.tensor([negatives])).item() == pytest.approx(math.log(1 + negatives), abs=1e-6)
+@pytest.mark.parametrize("counting", [0, 1, 3, 7])
+@pytest.mark.parametrize("name", ["epa", "sdpo", "infonca"])
+def test_step_0_of_the_softmax_losses_is_the_log_of_the_candidates(name: str, counting: int) -> None:
+    spec = get_loss(name)
+    start = groups(spec, torch.full((1, 8), -20.0))
+    start.mask_GK[:, 1 + counting :] = False
+    assert spec.step0 is not None
+    assert spec.step0(start, spec.resolved({})).item() == pytest.approx(math.log(1 + counting), abs=1e-6)
 
 
 @pytest.mark.parametrize(("name", "hint"), [("edpo", "did you mean 'dpo'"), ("EPA", "did you mean 'epa'")])
 def test_an_unknown_name_is_answered_with_the_nearest(name: str, hint: str) -> None:
-    with pytest.raises(ConfigError, match=rf"expected one of epa, dpo, got '{name}'; {hint}"):
+    with pytest.raises(ConfigError, match=rf"expected one of epa, dpo, .*, got '{name}'; {hint}"):
         get_loss(name)
 
 
 def test_a_name_near_nothing_gets_no_hint() -> None:
-    with pytest.raises(ConfigError, match=r"expected one of epa, dpo, got 'quaternion'$"):
+    with pytest.raises(ConfigError, match=r"expected one of epa, dpo, .*, got 'quaternion'$"):
         get_loss("quaternion")
 
 

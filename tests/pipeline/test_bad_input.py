@@ -37,6 +37,22 @@ def refused(place: "Workplace", code: int, *words: str, arguments: tuple[str, ..
         ("training.save_step=3", ["unknown key `training.save_step`", "did you mean `save_steps`?"]),
         ("methods.dpo.learning_rate=true", ["`methods.dpo.learning_rate`", "expected a number", "true"]),
         ("methods.dpo.loss=dop", ["`methods.dpo.loss`", "expected one of epa, dpo", "did you mean 'dpo'?"]),
+        ("methods.dpo.options={tau: 1}", ["`methods.dpo.options.tau`", "the dpo loss has no such option; it has none"]),
+        ("methods.dpo.options.tau=1", ["`methods.dpo.options.tau`", "no such option"]),
+        (
+            "methods.dpo={loss: cdpo, options: {label_smoothing: 0.5}}",
+            ["`methods.dpo.options.label_smoothing`", "at least 0 and below 0.5, got 0.5"],
+        ),
+        (
+            "methods.dpo={loss: exo_pair, options: {label_smoothing: 0}}",
+            ["`methods.dpo.options.label_smoothing`", "above 0 and below 0.5, got 0"],
+        ),
+        (
+            "methods.dpo={loss: cdpo, options: {label_smoothing: true}}",
+            ["`methods.dpo.options.label_smoothing`", "expected a number", "true"],
+        ),
+        ("methods.dpo={loss: cdpo, options: [0.1]}", ["`methods.dpo.options`", "expected keys and values"]),
+        ("methods.dpo={loss: simpo, options: {gamm: 1}}", ["`methods.dpo.options.gamm`", "did you mean `gamma`?"]),
         ("methods.dpo.weak=2", ["`methods.dpo.weak`", "dpo loss takes at most 0"]),
         ("methods.epa-1-1-2.weak=8", ["8 weak negatives", "4 x 2 groups", "7 other prompts"]),
         ("methods.reference={loss: dpo}", ["`methods.reference`", "choose another name"]),
@@ -62,10 +78,18 @@ def test_setting_is_refused_before_anything_runs(setting: str, words: list[str],
 
 
 def test_every_problem_of_a_file_is_named_by_its_line(workplace: "Workplace") -> None:
-    workplace.write({"trainning": {}, "methods.dpo.beta": True, "suites.nonesuch": {}, "table": {"baseline": "x"}})
+    workplace.write(
+        {
+            "trainning": {},
+            "methods.dpo.beta": True,
+            "methods.dpo-nll.options": {"tau": 1},
+            "suites.nonesuch": {},
+            "table": {"baseline": "x"},
+        }
+    )
     lines = (workplace.folder / "mini.yaml").read_text().splitlines()
-    message = refused(workplace, 3, "4 problems in mini.yaml")
-    for key in ('"trainning"', '"beta": true', '"nonesuch"', '"baseline"'):
+    message = refused(workplace, 3, "5 problems in mini.yaml")
+    for key in ('"trainning"', '"beta": true', '"tau"', '"nonesuch"', '"baseline"'):
         (number,) = (i for i, line in enumerate(lines, 1) if key in line)
         assert f"mini.yaml:{number}: " in message
 

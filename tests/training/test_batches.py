@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from epa_bench.core.errors import StoreError
+from epa_bench.core.errors import PlanError, StoreError
 from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore, Response
 from epa_bench.data.chat import EncodedResponse
 from epa_bench.models.logprobs import sequence_key
-from epa_bench.training.batches import GroupCollator, GroupDataset, encoder_of
+from epa_bench.training.batches import GroupCollator, GroupDataset, check_gold, encoder_of
 
 PREFERENCES = [
     Preference(prompt="a", chosen=Response(text="A"), rejected=(Response(text="xx"),), source="0"),
@@ -35,7 +35,7 @@ REFERENCE = reference_of(("a", "A"), ("a", "xx"), ("a", "yyy"), ("bb", "BB"))
 
 def dataset(*candidates: tuple[Candidate, ...]) -> GroupDataset:
     groups = [Group(step=0, example=row[0].example, candidates=row) for row in candidates]
-    return GroupDataset(groups, encoder_of(PREFERENCES, spell), REFERENCE)
+    return GroupDataset(groups, PREFERENCES, encoder_of(PREFERENCES, spell), REFERENCE)
 
 
 ALONE = Candidate(example=1, response=0, role="positive")
@@ -91,6 +91,30 @@ def test_a_missing_reference_score_says_what_to_delete() -> None:
 def test_a_masked_candidate_needs_no_reference_score() -> None:
     other = Candidate(example=0, response=1, role="weak", masked="equals the positive")
     assert len(dataset((ALONE, other))[0]) == 1
+
+
+def test_gold_scores_come_with_their_responses_and_are_nan_where_none_is_known() -> None:
+    scored = [
+        PREFERENCES[0].model_copy(update={"chosen": Response(text="A", gold=0.7)}),
+        PREFERENCES[1].model_copy(update={"rejected": (Response(text="yyy", gold=-2.0),)}),
+    ]
+    group = Group(step=0, example=0, candidates=(POSITIVE, STRONG, WEAK))
+    data = GroupDataset([group], scored, encoder_of(scored, spell), REFERENCE)
+    gold_GK = GroupCollator(pad_id=0, candidates=4)([data[0]])["gold_GK"]
+    torch.testing.assert_close(gold_GK, torch.tensor([[0.7, torch.nan, -2.0, torch.nan]]), equal_nan=True)
+
+
+def test_responses_without_a_gold_score_are_listed_once_by_row() -> None:
+    scored = [
+        Preference(
+            prompt="a", chosen=Response(text="A", gold=1.0), rejected=(Response(text="x"),), source="f.jsonl, row 1"
+        )
+    ]
+    group = Group(step=0, example=0, candidates=(POSITIVE, STRONG))
+    with pytest.raises(PlanError, match="1 problem in the training data for the infonca loss") as caught:
+        check_gold("infonca", [group, group], scored)
+    assert "f.jsonl, row 1: response 2 has no gold score" in str(caught.value)
+    check_gold("infonca", [group.model_copy(update={"candidates": (POSITIVE,)})], scored)
 
 
 def test_each_pair_is_encoded_once() -> None:

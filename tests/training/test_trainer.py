@@ -13,7 +13,8 @@ from transformers import PreTrainedModel
 
 from epa_bench.core.errors import TrainingError
 from epa_bench.core.records import Group
-from epa_bench.losses.table import get_loss
+from epa_bench.losses.step0 import constant
+from epa_bench.losses.table import LOSSES, get_loss
 from epa_bench.models.logprobs import score_sequences, sequence_key
 from epa_bench.training.batches import GroupCollator
 from epa_bench.training.run import training_arguments
@@ -49,6 +50,7 @@ def loss_by_hand(policy: PreTrainedModel, reference: PreTrainedModel, problem: P
 def a_trainer(problem: Problem, folder: Path, model: PreTrainedModel, loss: Loss, nll: float) -> PreferenceTrainer:
     trainer = PreferenceTrainer(
         loss=get_loss(loss),
+        options={},
         beta=BETA,
         nll=nll,
         dtype="float32",
@@ -109,7 +111,7 @@ def test_training_starts_at_the_log_of_the_candidates(
     log = train(problem, tmp_path, loss=loss, batch=2, accumulation=4).log
     expected = mean(math.log(len(counted(problem, group))) for group in problem.groups[:8])
     assert log[0]["loss"] == pytest.approx(expected, abs=1e-5)
-    assert log[0]["loss/over_log_candidates"] == pytest.approx(1, abs=1e-5)
+    assert log[0]["loss/over_step0"] == pytest.approx(1, abs=1e-5)
     assert log[0]["rewards/chosen"] == pytest.approx(0, abs=1e-5)
 
 
@@ -138,10 +140,48 @@ def test_a_loss_that_does_not_start_where_its_table_says_stops_training(
     problems: dict[Loss, Problem], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With policy and reference agreeing, only the loss itself can be off."""
-    wrong = replace(get_loss("dpo"), step0=lambda negatives: negatives.log1p() + 0.01)
+    wrong = replace(get_loss("dpo"), step0=constant(math.log(2) + 0.01))
     monkeypatch.setattr("epa_bench.training.preference.get_loss", lambda name: wrong)
-    with pytest.raises(TrainingError, match=r"the dpo loss must be log\(candidates\).*it is off by 0.01"):
+    with pytest.raises(TrainingError, match=r"the dpo loss must be 0\.703147 .*it is off by 0\.01"):
         train(problems["dpo"], tmp_path, loss="dpo")
+
+
+@pytest.mark.parametrize("name", [name for name, spec in LOSSES.items() if spec.max_strong == 1])
+def test_every_pair_loss_trains_from_where_its_table_says(
+    problems: dict[Loss, Problem], tmp_path: Path, name: str
+) -> None:
+    log = train(problems["dpo"], tmp_path, loss=name, batch=4, accumulation=2, learning_rate=1e-5).log
+    assert len(log) == problems["dpo"].steps
+    assert ("loss/over_step0" in log[0]) == (name != "simpo")
+    # Not at a single rounding from it: IPO's square is as steep as 1 / beta.
+    assert name == "simpo" or log[0]["loss/over_step0"] == pytest.approx(1, abs=1e-3)
+
+
+def test_options_reach_the_loss_and_its_check(problems: dict[Loss, Problem], tmp_path: Path) -> None:
+    options = {"weight_strong": 2.0, "weight_weak": 0.5}
+    log = train(tiny_problem(1, 2), tmp_path, options=options).log
+    group_weights = {2: 1 + 2.0, 3: 1 + 2.0 + 0.5, 4: 1 + 2.0 + 1.0}
+    problem = tiny_problem(1, 2)
+    expected = mean(math.log(group_weights[len(counted(problem, group))]) for group in problem.groups[:8])
+    assert log[0]["loss"] == pytest.approx(expected, abs=1e-5)
+
+
+def test_infonca_trains_on_gold_scores(tmp_path: Path) -> None:
+    problem = tiny_problem(2, 0)
+    scored = [
+        preference.model_copy(
+            update={
+                "chosen": preference.chosen.model_copy(update={"gold": 1.0}),
+                "rejected": tuple(r.model_copy(update={"gold": -float(i)}) for i, r in enumerate(preference.rejected)),
+            }
+        )
+        for preference in problem.preferences
+    ]
+    problem = replace(problem, preferences=scored)
+    log = train(problem, tmp_path, loss="infonca", options={"temperature": 0.5}).log
+    expected = mean(math.log(len(counted(problem, group))) for group in problem.groups[:8])
+    assert log[0]["loss"] == pytest.approx(expected, abs=1e-5)
+    assert log[-1]["rewards/margins"] > 0
 
 
 def test_another_policy_than_the_reference_stops_training(problems: dict[Loss, Problem], tmp_path: Path) -> None:
@@ -183,7 +223,7 @@ def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(problems: dict[Loss,
 # The log
 
 SHARED = {
-    *("loss", "grad_norm", "learning_rate", "epoch", "step", "loss/over_log_candidates"),
+    *("loss", "grad_norm", "learning_rate", "epoch", "step", "loss/over_step0"),
     *(f"rewards/{name}" for name in ("chosen", "rejected", "accuracies", "margins")),
     *("logps/chosen", "logps/rejected", "logits/chosen", "logits/rejected"),
     *("softmax_mass/positive", "softmax_mass/strong"),
