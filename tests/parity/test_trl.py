@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from datasets import Dataset
+from datasets import Dataset  # type: ignore[import-untyped]
 from torch import Tensor
 
 from epa_bench.losses.scores import GroupScores

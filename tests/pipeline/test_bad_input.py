@@ -147,6 +147,14 @@ def test_bad_row_is_named(
     refused(workplace, 4, *words)
 
 
+def test_loss_that_needs_gold_scores_names_the_rows_without(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    write_rows()
+    workplace.write({**file_sweep, "methods.dpo.loss": "infonca"})
+    refused(workplace, 7, "training data for the infonca loss", "response 1 has no gold score", "train.jsonl, row ")
+
+
 def test_data_file_that_is_not_there(workplace: "Workplace", file_sweep: dict[str, Any]) -> None:
     workplace.write(file_sweep)
     refused(workplace, 4, "train.jsonl: no such file", str(workplace.folder))

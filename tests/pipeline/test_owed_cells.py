@@ -54,6 +54,7 @@ def test_nothing_is_owed_of_a_finished_run(owed: Any) -> None:
         {"output.leaderboards": "elsewhere"},
         {"methods.dpo-nll": None},
         {"suites.generation.description": "other words"},
+        {"methods.epa-1-1-2.options": {"weight_weak": 1.0}},  # the default, written out
     ],
     ids=str,
 )
@@ -63,6 +64,7 @@ def test_what_decides_no_result_makes_nothing_owed(changes: dict[str, Any], owed
 
 def test_beta_of_one_method_is_its_trainings_and_their_evaluation(owed: Any) -> None:
     assert owed({"methods.epa-1-1-2.beta": 0.4}) == {"train": 2, **after_training(2)}
+    assert owed({"methods.epa-1-1-2.options": {"weight_weak": 0.5}}) == {"train": 2, **after_training(2)}
 
 
 def test_learning_rate_likewise(owed: Any) -> None:
