@@ -9,6 +9,7 @@ A cell appears by one rename, so it is complete or absent. Its address is known 
 recipes, as in Nix), so what is owed can be listed without running anything.
 """
 
+import errno
 import os
 import shutil
 import time
@@ -124,7 +125,8 @@ class Store:
             if stamp.exists():
                 _check_format(stamp)
                 return
-            if root.is_dir() and any(root.iterdir()):
+            # Another first run may be about to write the stamp: its temporary file is no stranger's.
+            if root.is_dir() and any(stamp.name not in path.name for path in root.iterdir()):
                 raise StoreError(f"{root} is not empty and not an epa-bench store; choose another output.folder")
             write_json(stamp, {"format": FORMAT})
 
@@ -175,8 +177,9 @@ class Store:
         try:
             work(staging)
         except Exception as error:
-            # Writers of weights report a full disk as errors of their own (SafetensorError, RuntimeError).
-            if no_space_left(staging):
+            # Writers of weights report a full disk as errors of their own (SafetensorError, RuntimeError), and may
+            # leave space again by removing what they began.
+            if no_space_left(staging) or os.strerror(errno.ENOSPC) in str(error):
                 raise disk_full(staging) from error
             raise
         manifest = Manifest(

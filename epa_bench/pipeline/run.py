@@ -1,7 +1,5 @@
 """Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
 
-import errno
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Literal
 from epa_bench.config.load import LoadedSweep, load_sweep
 from epa_bench.config.schema import Sweep
 from epa_bench.config.yaml12 import Document
-from epa_bench.core.files import atomic_write_text, disk_full
+from epa_bench.core.files import atomic_write_text
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import default_workers, resolve_device
@@ -109,12 +107,6 @@ class CellRunner:
         def work(folder: Path) -> None:
             inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
             body = step.load()
-            try:
-                body(StepContext(spec.config, spec.hints, inputs, folder, self.device, report))
-            except Exception as error:
-                # Writers of weights have errors of their own, and leave space again by removing what they began.
-                if os.strerror(errno.ENOSPC) in str(error):
-                    raise disk_full(folder) from error
-                raise
+            body(StepContext(spec.config, spec.hints, inputs, folder, self.device, report))
 
         store.compute(spec, work, resumes=step.resumes)

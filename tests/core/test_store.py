@@ -123,6 +123,12 @@ def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["thesis.tex"]
 
 
+def test_two_first_runs_do_not_take_each_other_for_strangers(tmp_path: Path) -> None:
+    (tmp_path / ".store.json.4711.tmp").write_text("half a st")
+    Store(tmp_path)
+    assert (tmp_path / "store.json").is_file()
+
+
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of 1 MiB."""
@@ -150,6 +156,12 @@ def test_full_disk_is_a_clear_error_and_loses_nothing(small_disk: Path) -> None:
     assert caught.value.exit_code == 6
     assert not store.has(big)
     assert kept.file("answer.txt").read_text() == "42\n"
+
+    def report_and_clean(folder: Path) -> None:
+        raise RuntimeError("I/O error: No space left on device (os error 28)")
+
+    with pytest.raises(StoreError, match="no space left"):
+        store.compute(big, report_and_clean)
     # Space comes back: the failed attempt's staging folder is cleared by the next one.
     assert store.compute(big, write_answer).file("answer.txt").exists()
 
