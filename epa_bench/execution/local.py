@@ -57,16 +57,23 @@ def run_cells(
     try:
         waiting = {cell.digest: cell for cell in cells if cell.digest not in done}
         _schedule(executor, waiting, run_cell, set(done), workers, progress)
-        executor.shutdown()
+    except EpaBenchError:
+        raise
     except BrokenProcessPool as error:
         raise WorkerError(
             "a worker process died (killed, or out of memory). Finished cells are kept: run the same command again, "
             "with a smaller batch or --set execution.workers=1 if memory ran out."
         ) from error
+    except BaseException:
+        # Ctrl-C, or a bug: workers may be computing for hours yet, so they end here and now.
+        held.close()
+        raise
     finally:
+        # Nothing is running any more. To wait for the pool keeps its clean-up out of the interpreter's own exit, where
+        # the two race for a pipe.
+        executor.shutdown(cancel_futures=True)
         held.close()
         queue.put(None)
-        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _schedule(
