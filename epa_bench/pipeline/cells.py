@@ -134,6 +134,11 @@ class SweepCells:
         label = f"plan 1:{arm.strong}:{arm.weak}, data seed {config['data_seed']}"
         return self._cell("plan", config, {"preferences": self.preferences}, label)
 
+    @property
+    def plans(self) -> list[CellSpec]:
+        """The plan of every arm and seed."""
+        return [self.plan(arm, seed) for arm in self.arms for seed in arm.seeds]
+
     @cached_property
     def own_scores(self) -> CellSpec:
         """The reference's log-probs of every response under its own prompt: one cell for all arms and seeds."""

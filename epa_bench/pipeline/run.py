@@ -76,7 +76,8 @@ def stage_cells(run: Run, stage: Stage) -> list[CellSpec]:
 def run_stage(run: Run, stage: Stage) -> None:
     """Computes what is owed up to and including a stage, after writing the resolved configuration."""
     atomic_write_text(run.folder / "sweep.yaml", run.loaded.resolved_yaml())
-    cells = in_order(stage_cells(run, stage))
+    # Plans first: one that cannot be built must be found before anything is trained, not after days of it.
+    cells = in_order([*run.cells.plans, *stage_cells(run, stage)])
     done = {cell.digest for cell in cells if run.store.has(cell)}
     if len(done) == len(cells):
         return

@@ -186,7 +186,7 @@ def test_more_weak_negatives_than_prompts_stops_before_training(
     write_rows()
     workplace.write({**file_sweep, "methods.epa-1-1-2.weak": 24, "methods.epa-1-1-2.weak_pool": "dataset"})
     refused(workplace, 7, "expected 24 other prompts (weak) in the data set, got 23")
-    assert not {"train", "reference_scores"} & {step for step, _ in workplace.cells()}
+    assert "train" not in {step for step, _ in workplace.cells()}
 
 
 # The user's own reference

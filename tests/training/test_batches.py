@@ -84,7 +84,7 @@ def test_masked_candidates_cost_no_sequence_and_the_width_stays() -> None:
 def test_a_missing_reference_score_says_what_to_delete() -> None:
     other = Candidate(example=0, response=1, role="weak")
     data = dataset((ALONE, other))
-    with pytest.raises(StoreError, match="a reference log-prob is missing from the cache; delete the store's cells/re"):
+    with pytest.raises(StoreError, match="a reference log-prob is missing; delete the store's cells/reference_scores"):
         data[0]
 
 
