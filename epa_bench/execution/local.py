@@ -46,7 +46,8 @@ def run_cells(
     queue = context.Queue()
     # A worker that dies while it writes leaves the queue locked; this process must end all the same.
     queue.cancel_join_thread()
-    threading.Thread(target=_forward, args=(queue, progress), daemon=True).start()
+    forwarder = threading.Thread(target=_forward, args=(queue, progress), daemon=True)
+    forwarder.start()
     executor = ProcessPoolExecutor(
         max_workers=workers,
         mp_context=context,
@@ -74,6 +75,9 @@ def run_cells(
         executor.shutdown(cancel_futures=True)
         held.close()
         queue.put(None)
+        # It reads until then; at the interpreter's exit the queue would be closed under it. Not for ever: a worker
+        # that died while it wrote keeps the queue locked.
+        forwarder.join(timeout=5)
 
 
 def _schedule(
