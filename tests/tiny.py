@@ -18,7 +18,7 @@ from epa_bench.data.embedded.families import make_prompts
 from epa_bench.data.plan import build_plan
 from epa_bench.data.tokenizer import train_tokenizer
 from epa_bench.models.checkpoint import new_model, ready
-from epa_bench.models.logprobs import score_sequences
+from epa_bench.models.scoring import score_sequences
 from epa_bench.training.batches import Encode, GroupDataset, encoder_of
 from epa_bench.training.preference import train_preference
 from epa_bench.training.run import LOG_FILE
@@ -32,7 +32,6 @@ SHAPE = ScratchModel(
     # Wide enough that log-probs differ from token to token.
     initializer_range=0.1,
 )
-PAD_ID = 0
 BETA = 0.3
 
 
@@ -123,7 +122,7 @@ def tiny_problem(strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, ep
     )
     encode = encoder_of(preferences, tiny_renderer().encode)
     sequences = [encode(group.example, c.example, c.response) for group in plan.groups for c in group.candidates]
-    scores = score_sequences(tiny_model(0), sequences, pad_id=PAD_ID, batch_size=64)
+    scores = score_sequences(tiny_model(0), sequences, batch_tokens=4096)
     return Problem(plan.groups, preferences, encode, {score.key: score for score in scores}, 1 + strong + weak)
 
 
@@ -164,8 +163,8 @@ def train(
         seed=1,
         steps=problem.steps,
         settings=Training(per_device_train_batch_size=batch, gradient_accumulation_steps=accumulation, **settings),
-        pad_id=PAD_ID,
         candidates=problem.candidates,
+        longest=128,
         device="cpu",
         report=report,
     )

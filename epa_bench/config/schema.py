@@ -210,7 +210,10 @@ class Engine(Record):
     """JSON lines of {prompt, response}: answers are read from here instead of generated, for every checkpoint."""
 
     batch_size: Count = 64
-    """Sequences a batch."""
+    """Answers generated side by side."""
+
+    score_tokens: Count = 8192
+    """Tokens a batch of the score pass (reference log-probs, probes), packed without padding."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
 

@@ -1,33 +1,27 @@
-"""The score pass: one function from (model, sequences) to summed log-probabilities, in fp32.
+"""The score pass: from (model, packed sequences) to summed log-probabilities, in fp32.
 
-Training, reference scores and every probe go through `response_logps`.
+Training, reference scores and every probe go through a `ScorePass`. Where the architecture allows it, each prompt goes
+through the model once for all its responses, and positions x vocabulary logits are never held; which pass a model can
+take is found out by `self_check.choose_score_pass`.
 
-Shapes: N sequences, T tokens of the longest, R positions that predict a response token of some sequence, V vocabulary.
+Shapes: N sequences, T tokens (of the packed row, or of the longest padded one), S scored positions, D hidden size,
+V vocabulary.
 """
 
-import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
-from transformers import PreTrainedModel
+from torch import Tensor, nn
 
-from epa_bench.core.digest import digest_of
-from epa_bench.core.records import ReferenceScore
-from epa_bench.data.chat import EncodedResponse
+from epa_bench.models import prefix_attention
+from epa_bench.models.packing import PackedSequences
+from epa_bench.models.response_head import Head, token_logps
 
-
-@dataclass(frozen=True, slots=True)
-class PaddedSequences:
-    """Prompts and their responses, one sequence a row, padded on the right.
-
-    Under a causal mask nothing sees the padding, so no attention mask is needed and positions count from 0.
-    """
-
-    ids_NT: Tensor
-    prompt_lengths_N: Tensor
-    lengths_N: Tensor
+_UNMASKED_1111 = torch.ones(1, 1, 1, 1, dtype=torch.bool)
+"""transformers hands a 4D mask on as it is, instead of building tokens x tokens; `prefix_attention` reads none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,84 +38,92 @@ class ResponseLogps:
     """Mean logit over response positions and vocabulary, without gradient: TRL's logits/chosen and logits/rejected."""
 
 
-def pad_sequences(sequences: Sequence[EncodedResponse], pad_id: int) -> PaddedSequences:
-    """Lays sequences into one tensor."""
-    rows = [torch.tensor([*s.prompt_ids, *s.response_ids]) for s in sequences]
-    return PaddedSequences(
-        ids_NT=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=pad_id),
-        prompt_lengths_N=torch.tensor([len(s.prompt_ids) for s in sequences]),
-        lengths_N=torch.tensor([len(row) for row in rows]),
-    )
+@dataclass(frozen=True, slots=True)
+class ScorePass:
+    """How a model is run to score responses; the results differ by rounding only."""
 
+    shares_prompts: bool
+    """The packed row, each prompt once; else a padded row for each sequence."""
 
-def response_logps(model: PreTrainedModel, batch: PaddedSequences) -> ResponseLogps:
-    """Log-probabilities of the responses given their prompts.
+    chunks_head: bool
+    """Log-probs by `token_logps`; else through the model's own logits at every position."""
 
-    Only positions from the shortest prompt's end on are sent through the output layer, and its logits are raised to
-    fp32 before the softmax: in bf16, sums over a response land on a grid of several nats.
-    """
-    # The logits at position t predict token t + 1.
-    first = int(batch.prompt_lengths_N.min()) - 1
-    logits_NRV = _logits_from(model, batch.ids_NT, first)[:, :-1].float()
-    targets_NR = batch.ids_NT[:, first + 1 :]
-    position_R = torch.arange(first + 1, batch.ids_NT.shape[1], device=batch.ids_NT.device)
-    in_response_NR = (position_R >= batch.prompt_lengths_N[:, None]) & (position_R < batch.lengths_N[:, None])
-    chosen_NR = logits_NRV.gather(-1, targets_NR[..., None]).squeeze(-1)
-    logps_NR = chosen_NR - logits_NRV.logsumexp(-1)
-    tokens_N = batch.lengths_N - batch.prompt_lengths_N
-    mean_logits_NR = logits_NRV.detach().mean(-1)
-    return ResponseLogps(
-        logps_N=logps_NR.where(in_response_NR, 0.0).sum(-1),
-        tokens_N=tokens_N,
-        mean_logits_N=mean_logits_NR.where(in_response_NR, 0.0).sum(-1) / tokens_N,
-    )
+    def __str__(self) -> str:
+        rows = "shared prompts" if self.shares_prompts else "a padded row for each response"
+        return f"{rows} and {'a chunked head' if self.chunks_head else 'logits at every position'}"
 
-
-def _logits_from(model: PreTrainedModel, ids_NT: Tensor, first: int) -> Tensor:
-    """Logits at positions `first`..T-1, through transformers' `logits_to_keep` where the architecture has it."""
-    if "logits_to_keep" in inspect.signature(model.forward).parameters:
-        kept_NRV: Tensor = model(input_ids=ids_NT, logits_to_keep=ids_NT.shape[1] - first, use_cache=False).logits
-        return kept_NRV
-    logits_NTV: Tensor = model(input_ids=ids_NT, use_cache=False).logits
-    return logits_NTV[:, first:]
-
-
-def sequence_key(sequence: EncodedResponse) -> str:
-    """Identity of a (prompt, response) pair as the model sees it."""
-    return digest_of([list(sequence.prompt_ids), list(sequence.response_ids)])
-
-
-@torch.no_grad()
-def score_sequences(
-    model: PreTrainedModel,
-    sequences: Sequence[EncodedResponse],
-    *,
-    pad_id: int,
-    batch_size: int,
-    autocast: bool = False,
-    report: Callable[[int, int], None] = lambda done, total: None,
-) -> list[ReferenceScore]:
-    """Scores many sequences, each distinct one once, longest first (an out-of-memory error comes at once, not late).
-
-    `autocast`: compute in bf16 as mixed-precision training does, whose step 0 must meet the same numbers.
-    `report(done, total)` is called after each batch. The result is in the order of the keys' first appearance.
-    """
-    distinct = {sequence_key(sequence): sequence for sequence in sequences}
-    order = sorted(distinct, key=lambda key: (-_length(distinct[key]), key))
-    scores: dict[str, ReferenceScore] = {}
-    for start in range(0, len(order), batch_size):
-        keys = order[start : start + batch_size]
-        batch = pad_sequences([distinct[key] for key in keys], pad_id)
-        on_device = PaddedSequences(
-            *(t.to(model.device) for t in (batch.ids_NT, batch.prompt_lengths_N, batch.lengths_N))
+    def __call__(self, model: nn.Module, batch: PackedSequences) -> ResponseLogps:
+        """Log-probabilities of the responses given their prompts. `model` may be wrapped (DDP, FSDP, PEFT)."""
+        batch = batch.to(next(model.parameters()).device)
+        inputs, rows_S = self._inputs(batch)
+        if self.chunks_head:
+            with _scored_in_head(model, rows_S, batch.targets_S) as scored:
+                model(**inputs, use_cache=False)
+            logps_S, means_S = scored
+        else:
+            logps_S, means_S = _from_logits(model(**inputs, use_cache=False).logits, rows_S, batch.targets_S)
+        return ResponseLogps(
+            logps_N=_sums(logps_S, batch),
+            tokens_N=batch.tokens_N,
+            mean_logits_N=_sums(means_S, batch) / batch.tokens_N,
         )
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
-            result = response_logps(model, on_device)
-        for key, logp, tokens in zip(keys, result.logps_N.tolist(), result.tokens_N.tolist(), strict=True):
-            scores[key] = ReferenceScore(key=key, logp=logp, tokens=tokens)
-        report(len(scores), len(order))
-    return [scores[key] for key in distinct]
+
+    def _inputs(self, batch: PackedSequences) -> tuple[dict[str, Any], Tensor]:
+        """(what the model's forward takes, where in its flattened output each scored token is predicted)."""
+        if self.shares_prompts:
+            inputs = {
+                "input_ids": batch.ids_T[None],
+                "position_ids": batch.positions_T[None],
+                "attention_mask": _UNMASKED_1111.to(batch.ids_T.device),
+                prefix_attention.LAYOUT: batch.attention,
+            }
+            return inputs, batch.rows_S
+        rows_NT, places_S = batch.padded()
+        # Under a causal mask nothing sees the padding on the right, so no attention mask is needed.
+        return {"input_ids": batch.ids_T[rows_NT]}, places_S
 
 
-def _length(sequence: EncodedResponse) -> int:
-    return len(sequence.prompt_ids) + len(sequence.response_ids)
+@contextmanager
+def _scored_in_head(model: nn.Module, rows_S: Tensor, targets_S: Tensor) -> Iterator[list[Tensor]]:
+    """Inside, a forward pass fills the list with log-probs and mean logits instead of computing logits.
+
+    A hook before the output layer, so that it runs inside the forward of whatever wraps the model.
+    """
+    head, softcap = _output_layer(model)
+    scored: list[Tensor] = []
+
+    def score(module: nn.Linear, args: tuple[Tensor]) -> tuple[Tensor]:
+        hidden_SD = args[0].flatten(0, -2).index_select(0, rows_S)
+        scored.extend(token_logps(hidden_SD, Head(module.weight, module.bias, softcap), targets_S))
+        return (args[0][..., :0, :],)
+
+    handle = head.register_forward_pre_hook(score)
+    try:
+        yield scored
+    finally:
+        handle.remove()
+
+
+def _output_layer(model: nn.Module) -> tuple[nn.Linear, float | None]:
+    """(output layer, softcap) of the language model inside whatever wraps it."""
+    inner: Any = language_model(model)
+    return inner.get_output_embeddings(), getattr(inner.config.get_text_config(), "final_logit_softcapping", None)
+
+
+def language_model(model: nn.Module) -> nn.Module:
+    """The transformers model inside DDP and PEFT wrappers."""
+    inner: Any = getattr(model, "module", model)
+    found: nn.Module = inner.get_base_model() if hasattr(inner, "get_base_model") else inner
+    return found
+
+
+def _from_logits(logits_NTV: Tensor, rows_S: Tensor, targets_S: Tensor) -> tuple[Tensor, Tensor]:
+    logits_SV = logits_NTV.flatten(0, -2).index_select(0, rows_S).float()
+    logps_S = logits_SV.gather(1, targets_S[:, None])[:, 0] - logits_SV.logsumexp(-1)
+    return logps_S, logits_SV.detach().mean(-1)
+
+
+def _sums(values_S: Tensor, batch: PackedSequences) -> Tensor:
+    """Sums over each sequence's tokens, in fp64 so that their order does not show; fp32."""
+    zeros_N = torch.zeros(batch.size, dtype=torch.float64, device=values_S.device)
+    return zeros_N.index_add(0, batch.owners_S, values_S.double()).float()

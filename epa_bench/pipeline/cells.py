@@ -95,7 +95,7 @@ class SweepCells:
         """`train.jsonl` and `eval.jsonl` that everything after is about."""
         data = self.sweep.data
         if isinstance(data, EmbeddedData):
-            config = {"task": data.model_dump(mode="json"), **self._scoring}
+            config = {"task": data.model_dump(mode="json"), **self._generating}
             return self._on_reference("preferences_embedded", config, {}, "preferences (sampled from the reference)")
         config = {"text": self._text, "invalid_rows": data.invalid_rows}
         return self._on_reference("fit", config, {"preferences": self._read_files(data)}, "preferences (fit)")
@@ -156,8 +156,7 @@ class SweepCells:
             # As training computes: fp32 weights, with bf16 autocast where training uses it.
             "dtype": "float32",
             "autocast": training.dtype == "bfloat16",
-            # Without gradients four times the sequences of a training batch fit.
-            "batch_size": 4 * training.per_device_train_batch_size,
+            "batch_tokens": self.sweep.engine.score_tokens,
         }
         return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
 
@@ -196,7 +195,7 @@ class SweepCells:
 
     def logps(self, checkpoint: Checkpoint) -> CellSpec:
         """The score pass of a checkpoint."""
-        return self._on_checkpoint("logps", dict(self._scoring), {"probes": self._probes}, checkpoint)
+        return self._on_checkpoint("logps", self._scoring, {"probes": self._probes}, checkpoint)
 
     def responses(self, checkpoint: Checkpoint, suite: PairwiseSuite | GenerationSuite) -> CellSpec:
         """Answers of a checkpoint; suites with the same decoding and limit share them."""
@@ -206,7 +205,7 @@ class SweepCells:
         if script is not None:
             config["script"] = _source_digest(script, None, "")
             return self._cell("responses", config, inputs, f"responses {checkpoint.label}", {"script": script})
-        return self._on_checkpoint("responses", {**config, **self._scoring}, inputs, checkpoint)
+        return self._on_checkpoint("responses", {**config, **self._generating}, inputs, checkpoint)
 
     def verdicts(self, checkpoint: Checkpoint, suite: PairwiseSuite) -> CellSpec:
         """The judge on a checkpoint's answers against the reference's."""
@@ -261,9 +260,14 @@ class SweepCells:
         return {"template": reference.template, "max_length": max_length, "trust_remote_code": trust}
 
     @property
-    def _scoring(self) -> dict[str, Any]:
+    def _generating(self) -> dict[str, Any]:
         engine = self.sweep.engine
         return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
+
+    @property
+    def _scoring(self) -> dict[str, Any]:
+        engine = self.sweep.engine
+        return {"text": self._text, "batch_tokens": engine.score_tokens, "dtype": engine.dtype}
 
     def _on_checkpoint(
         self, step: str, config: dict[str, Any], inputs: dict[str, CellSpec], checkpoint: Checkpoint

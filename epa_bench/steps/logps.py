@@ -1,7 +1,7 @@
 """The score pass of one checkpoint over the probe set."""
 
 from epa_bench.core.files import write_records
-from epa_bench.models.logprobs import score_sequences, sequence_key
+from epa_bench.models.scoring import score_sequences, sequence_key
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_checkpoint
 from epa_bench.suites.probes import ProbeItem
@@ -15,8 +15,7 @@ def run(context: StepContext) -> None:
     scores = score_sequences(
         opened.model,
         sequences,
-        pad_id=opened.pad_id,
-        batch_size=context.config["batch_size"],
+        batch_tokens=context.config["batch_tokens"],
         report=context.report,
     )
     by_key = {score.key: score for score in scores}

@@ -34,7 +34,7 @@ def run(context: StepContext) -> None:
         sequences,
         settings,
         context.folder,
-        pad_id=int(tokenizer.pad_token_id),
+        longest=max_length,
         device=context.device,
         save_steps=SAVE_STEPS,
         report=context.report,

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from epa_bench.core.files import write_json, write_records
 from epa_bench.core.records import Group
 from epa_bench.data.chat import EncodedResponse
-from epa_bench.models.logprobs import score_sequences
+from epa_bench.models.scoring import score_sequences
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import Opened, open_checkpoint
 from epa_bench.training.batches import encoder_of
@@ -22,8 +22,7 @@ def run(context: StepContext) -> None:
     scores = score_sequences(
         opened.model,
         list(_weak(context, opened) if "plan" in context.inputs else _own(context, opened)),
-        pad_id=opened.pad_id,
-        batch_size=context.config["batch_size"],
+        batch_tokens=context.config["batch_tokens"],
         autocast=context.config["autocast"],
         report=context.report,
     )

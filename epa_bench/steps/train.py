@@ -43,8 +43,8 @@ def run(context: StepContext) -> None:
         seed=context.config["seed"],
         steps=groups[-1].step + 1,
         settings=settings,
-        pad_id=opened.pad_id,
         candidates=1 + arm["strong"] + arm["weak"],
+        longest=context.config["text"]["max_length"],
         device=context.device,
         report=context.report,
     )

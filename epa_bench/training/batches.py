@@ -1,19 +1,20 @@
 """From the plan's comparison groups to tensors.
 
-Shapes: G groups, K candidates (1 + strong + weak), N sequences (every candidate that counts), T tokens.
+Shapes: G groups, K candidates (1 + strong + weak), N sequences (every candidate that counts).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
 from torch.utils.data import Dataset
 
 from epa_bench.core.errors import PlanError, Problem, StoreError, list_problems
 from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore
 from epa_bench.data.chat import EncodedResponse
-from epa_bench.models.logprobs import pad_sequences, sequence_key
+from epa_bench.models.packing import pack_sequences
+from epa_bench.models.scoring import sequence_key
 
 Encode = Callable[[int, int, int], EncodedResponse]
 """(prompt's row, response's row, response) -> token ids, the response under the prompt of the first row."""
@@ -95,13 +96,11 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
 class GroupCollator:
     """Collates groups to the tensors `PreferenceTrainer.compute_loss` takes, always `candidates` wide."""
 
-    def __init__(self, pad_id: int, candidates: int) -> None:
-        self._pad_id = pad_id
+    def __init__(self, candidates: int) -> None:
         self._candidates = candidates
 
-    def __call__(self, groups: Sequence[Sequence[EncodedCandidate]]) -> dict[str, Tensor]:
+    def __call__(self, groups: Sequence[Sequence[EncodedCandidate]]) -> dict[str, Any]:
         flat = [candidate for group in groups for candidate in group]
-        padded = pad_sequences([candidate.sequence for candidate in flat], self._pad_id)
         shape = (len(groups), self._candidates)
         row_GK = torch.zeros(shape, dtype=torch.long)
         mask_GK = torch.zeros(shape, dtype=torch.bool)
@@ -119,9 +118,7 @@ class GroupCollator:
                     gold_GK[g, k] = candidate.gold
                 row += 1
         return {
-            "ids_NT": padded.ids_NT,
-            "prompt_lengths_N": padded.prompt_lengths_N,
-            "lengths_N": padded.lengths_N,
+            "sequences": pack_sequences([candidate.sequence for candidate in flat]),
             "row_GK": row_GK,
             "mask_GK": mask_GK,
             "strong_GK": strong_GK,

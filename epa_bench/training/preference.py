@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from epa_bench.config.schema import Training
 from epa_bench.losses.table import get_loss
+from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.batches import EncodedCandidate, GroupCollator
 from epa_bench.training.run import run_trainer, training_arguments
 from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
@@ -26,12 +27,15 @@ def train_preference(
     seed: int,
     steps: int,
     settings: Training,
-    pad_id: int,
     candidates: int,
+    longest: int,
     device: str,
     report: Callable[[int, int], None],
 ) -> None:
-    """Trains `model` in place over the whole plan, once and in its order, resuming from what `folder` holds."""
+    """Trains `model` in place over the whole plan, once and in its order, resuming from what `folder` holds.
+
+    `candidates`: K, the widest group; `longest`: tokens of the longest sequence there may be.
+    """
     arguments = training_arguments(
         folder,
         device=device,
@@ -58,7 +62,8 @@ def train_preference(
         dtype=settings.dtype,
         model=model,
         args=arguments,
-        data_collator=GroupCollator(pad_id, candidates),
+        score_pass=choose_score_pass(model, longest=longest),
+        data_collator=GroupCollator(candidates),
         train_dataset=dataset,
     )
     run_trainer(trainer, folder, report)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,12 +11,11 @@ from transformers import PreTrainedModel, Trainer
 
 from epa_bench.config.schema import Sft
 from epa_bench.data.chat import EncodedResponse
-from epa_bench.models.logprobs import pad_sequences
+from epa_bench.models.logprobs import ScorePass
+from epa_bench.models.packing import PackedSequences, pack_sequences
+from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.run import run_trainer, training_arguments
 from epa_bench.training.trainer import warmup_steps
-
-_IGNORED = -100
-"""The label transformers' loss leaves out."""
 
 
 class _Sequences(Dataset[EncodedResponse]):
@@ -29,25 +29,46 @@ class _Sequences(Dataset[EncodedResponse]):
         return self._sequences[index]
 
 
+class SupervisedTrainer(Trainer):
+    """Minimises the mean negative log-likelihood of a batch's response tokens, nats."""
+
+    def __init__(self, *, score_pass: ScorePass, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        # The loss is a mean already; see PreferenceTrainer.
+        self.model_accepts_loss_kwargs = False
+        self._score_pass = score_pass
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        result = self._score_pass(model, inputs["sequences"])
+        loss = -result.logps_N.sum() / result.tokens_N.sum()
+        return (loss, {}) if return_outputs else loss
+
+
+def _collate(batch: Sequence[EncodedResponse]) -> dict[str, PackedSequences]:
+    return {"sequences": pack_sequences(batch)}
+
+
 def train_sft(
     model: PreTrainedModel,
     sequences: Sequence[EncodedResponse],
     settings: Sft,
     folder: Path,
     *,
-    pad_id: int,
+    longest: int,
     device: str,
     save_steps: int | None,
     report: Callable[[int, int], None],
 ) -> None:
-    """Cross-entropy on response tokens only, in place, AdamW with a cosine schedule; fp32."""
+    """Cross-entropy on response tokens only, in place, AdamW with a cosine schedule; fp32.
 
-    def collate(batch: Sequence[EncodedResponse]) -> dict[str, Tensor]:
-        padded = pad_sequences(batch, pad_id)
-        position_T = torch.arange(padded.ids_NT.shape[1])
-        in_response_NT = (position_T >= padded.prompt_lengths_N[:, None]) & (position_T < padded.lengths_N[:, None])
-        return {"input_ids": padded.ids_NT, "labels": padded.ids_NT.where(in_response_NT, _IGNORED)}
-
+    `longest`: tokens of the longest sequence there may be.
+    """
     steps = settings.num_train_epochs * -(-len(sequences) // settings.batch_size)
     arguments = training_arguments(
         folder,
@@ -61,4 +82,11 @@ def train_sft(
         warmup_steps=warmup_steps(settings.warmup_ratio, steps),
         weight_decay=settings.weight_decay,
     )
-    run_trainer(Trainer(model, arguments, data_collator=collate, train_dataset=_Sequences(sequences)), folder, report)
+    trainer = SupervisedTrainer(
+        score_pass=choose_score_pass(model, longest=longest),
+        model=model,
+        args=arguments,
+        data_collator=_collate,
+        train_dataset=_Sequences(sequences),
+    )
+    run_trainer(trainer, folder, report)

@@ -3,18 +3,18 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel, Trainer
+from transformers import Trainer
 
 from epa_bench.core.errors import TrainingError
 from epa_bench.losses.metrics import Tally, group_metrics
 from epa_bench.losses.nll import length_normalised_nll
 from epa_bench.losses.scores import GroupScores
 from epa_bench.losses.spec import LossSpec
-from epa_bench.models.logprobs import PaddedSequences, ResponseLogps, response_logps
+from epa_bench.models.logprobs import ResponseLogps, ScorePass
 
 STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
 """Nats a response token by which policy and reference may differ at step 0: many times what rounding gives."""
@@ -29,7 +29,15 @@ class PreferenceTrainer(Trainer):
     """
 
     def __init__(
-        self, *, loss: LossSpec, options: Mapping[str, float], beta: float, nll: float, dtype: str, **kwargs: Any
+        self,
+        *,
+        loss: LossSpec,
+        options: Mapping[str, float],
+        beta: float,
+        nll: float,
+        dtype: str,
+        score_pass: ScorePass,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         # Our loss is already a mean over groups: the Trainer must divide it by the accumulation steps, and must not
@@ -41,18 +49,18 @@ class PreferenceTrainer(Trainer):
         self._beta = beta
         self._nll = nll
         self._step0_tolerance = STEP0_TOLERANCE[dtype]
+        self._score_pass = score_pass
         self._tallies: dict[str, Tally] = {}
 
     def compute_loss(
         self,
         model: torch.nn.Module,
-        inputs: dict[str, Tensor],
+        inputs: dict[str, Any],
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
         """Mean loss over the micro-batch's groups, in nats."""
-        sequences = PaddedSequences(inputs["ids_NT"], inputs["prompt_lengths_N"], inputs["lengths_N"])
-        result = response_logps(cast(PreTrainedModel, model), sequences)
+        result = self._score_pass(model, inputs["sequences"])
         groups = _score_matrix(result, inputs, self._beta)
         losses_G = self._loss(groups)
         self._check(losses_G.detach(), groups)
@@ -106,7 +114,7 @@ class PreferenceTrainer(Trainer):
     def _step0(self, groups: GroupScores) -> Tensor | None:
         return self._spec.step0(groups, self._options) if self._spec.step0 else None
 
-    def _tally(self, groups: GroupScores, losses_G: Tensor, result: ResponseLogps, inputs: dict[str, Tensor]) -> None:
+    def _tally(self, groups: GroupScores, losses_G: Tensor, result: ResponseLogps, inputs: dict[str, Any]) -> None:
         for name, tally in group_metrics(groups).items():
             self._add(name, tally)
         # Losses of recipes with different numbers of negatives compare only relative to where they start.
@@ -121,7 +129,7 @@ class PreferenceTrainer(Trainer):
         self._tallies[name] = self._tallies[name] + tally if name in self._tallies else tally
 
 
-def _score_matrix(result: ResponseLogps, inputs: dict[str, Tensor], beta: float) -> GroupScores:
+def _score_matrix(result: ResponseLogps, inputs: dict[str, Any], beta: float) -> GroupScores:
     row_GK, mask_GK = inputs["row_GK"], inputs["mask_GK"]
     # Slots without a candidate point at row 0; the mask keeps their value and gradient out of every loss.
     return GroupScores(

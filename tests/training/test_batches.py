@@ -6,7 +6,7 @@ import torch
 from epa_bench.core.errors import PlanError, StoreError
 from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore, Response
 from epa_bench.data.chat import EncodedResponse
-from epa_bench.models.logprobs import sequence_key
+from epa_bench.models.scoring import sequence_key
 from epa_bench.training.batches import GroupCollator, GroupDataset, check_gold, encoder_of
 
 PREFERENCES = [
@@ -54,16 +54,10 @@ def test_an_item_is_a_group_with_its_reference_scores() -> None:
 
 def test_collated() -> None:
     data = dataset((POSITIVE, STRONG, WEAK), (ALONE,))
-    batch = GroupCollator(pad_id=0, candidates=3)([data[0], data[1]])
-    ids = {"a": ord("a"), "A": ord("A"), "x": ord("x"), "y": ord("y"), "b": ord("b"), "B": ord("B")}
-    assert batch["ids_NT"].tolist() == [
-        [ids["a"], ids["A"], 9, 0, 0],
-        [ids["a"], ids["x"], ids["x"], 9, 0],
-        [ids["a"], ids["y"], ids["y"], ids["y"], 9],
-        [ids["b"], ids["b"], ids["B"], ids["B"], 9],
-    ]
-    assert batch["prompt_lengths_N"].tolist() == [1, 1, 1, 2]
-    assert batch["lengths_N"].tolist() == [3, 4, 5, 5]
+    batch = GroupCollator(3)([data[0], data[1]])
+    # Each prompt once, responses without their last token.
+    assert batch["sequences"].ids_T.tolist() == [ord(letter) for letter in "aAxxyyybbBB"]
+    assert batch["sequences"].tokens_N.tolist() == [2, 3, 4, 3]
     assert batch["mask_GK"].tolist() == [[True, True, True], [True, False, False]]
     assert batch["strong_GK"].tolist() == [[False, True, False], [False, False, False]]
     assert batch["ref_logps_GK"].tolist() == [[-10, -11, -12], [-13, 0, 0]]
@@ -73,8 +67,8 @@ def test_collated() -> None:
 
 def test_masked_candidates_cost_no_sequence_and_the_width_stays() -> None:
     data = dataset((POSITIVE, MASKED, STRONG))
-    batch = GroupCollator(pad_id=0, candidates=3)([data[0]])
-    assert batch["ids_NT"].shape[0] == 2
+    batch = GroupCollator(3)([data[0]])
+    assert batch["sequences"].size == 2
     assert batch["mask_GK"].tolist() == [[True, True, False]]
     # The strong one moved up with its role and its score.
     assert batch["strong_GK"].tolist() == [[False, True, False]]
@@ -100,7 +94,7 @@ def test_gold_scores_come_with_their_responses_and_are_nan_where_none_is_known()
     ]
     group = Group(step=0, example=0, candidates=(POSITIVE, STRONG, WEAK))
     data = GroupDataset([group], scored, encoder_of(scored, spell), REFERENCE)
-    gold_GK = GroupCollator(pad_id=0, candidates=4)([data[0]])["gold_GK"]
+    gold_GK = GroupCollator(4)([data[0]])["gold_GK"]
     torch.testing.assert_close(gold_GK, torch.tensor([[0.7, torch.nan, -2.0, torch.nan]]), equal_nan=True)
 
 

@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from epa_bench.config.schema import Sft
 from epa_bench.core.errors import TrainingError
 from epa_bench.training.sft import train_sft
-from tests.tiny import PAD_ID, plain_logp, tiny_model, tiny_preferences, tiny_renderer
+from tests.tiny import plain_logp, tiny_model, tiny_preferences, tiny_renderer
 
 RENDERER = tiny_renderer()
 SEQUENCES = [RENDERER.encode(p.prompt, p.chosen.text) for p in tiny_preferences()]
@@ -31,7 +31,7 @@ def sft(
         SEQUENCES,
         Sft.model_validate({"batch_size": 16, **settings}),
         folder,
-        pad_id=PAD_ID,
+        longest=128,
         device="cpu",
         save_steps=save_steps,
         report=report,

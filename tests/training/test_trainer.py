@@ -15,13 +15,13 @@ from epa_bench.core.errors import TrainingError
 from epa_bench.core.records import Group
 from epa_bench.losses.step0 import constant
 from epa_bench.losses.table import LOSSES, get_loss
-from epa_bench.models.logprobs import score_sequences, sequence_key
+from epa_bench.models.scoring import score_sequences, sequence_key
+from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.batches import GroupCollator
 from epa_bench.training.run import training_arguments
 from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
 from tests.tiny import (
     BETA,
-    PAD_ID,
     Problem,
     counted,
     embedding_of,
@@ -54,9 +54,10 @@ def a_trainer(problem: Problem, folder: Path, model: PreTrainedModel, loss: Loss
         beta=BETA,
         nll=nll,
         dtype="float32",
+        score_pass=choose_score_pass(model, longest=128),
         model=model,
         args=training_arguments(folder, device="cpu", save_steps=None),
-        data_collator=GroupCollator(PAD_ID, problem.candidates),
+        data_collator=GroupCollator(problem.candidates),
         train_dataset=problem.dataset,
     )
     # Behind the check of step 0: policy and reference are two models here.
@@ -80,7 +81,7 @@ def test_loss_and_gradient_are_those_computed_by_hand(
     positives = [counted(problem, g)[0] for g in groups]
     by_hand = by_hand + nll * -torch.stack([plain_logp(policy, s) / len(s.response_ids) for s in positives]).mean()
     trainer = a_trainer(problem, tmp_path, policy, loss, nll)
-    batch = GroupCollator(PAD_ID, problem.candidates)([problem.dataset[i] for i in indices])
+    batch = GroupCollator(problem.candidates)([problem.dataset[i] for i in indices])
     ours = trainer.compute_loss(policy, batch)
 
     torch.testing.assert_close(ours, by_hand, rtol=1e-5, atol=1e-6)
@@ -299,7 +300,7 @@ def test_mixed_precision_meets_a_reference_scored_like_it(problems: dict[Loss, P
     """Scored in fp32 the reference would be off by bf16's rounding; scored under autocast only batch shapes differ."""
     problem = problems["dpo"]
     sequences = [s for group in problem.groups for s in counted(problem, group)]
-    scores = score_sequences(tiny_model(0), sequences, pad_id=PAD_ID, batch_size=16, autocast=True)
+    scores = score_sequences(tiny_model(0), sequences, batch_tokens=2048, autocast=True)
     alike = replace(problem, reference={score.key: score for score in scores})
 
     def apart(problem: Problem, folder: str) -> float:
@@ -315,18 +316,14 @@ def test_bf16_starts_where_it_should(problems: dict[Loss, Problem], tmp_path: Pa
     assert log[0]["loss"] != pytest.approx(math.log(2), abs=1e-6)  # it did run in bf16
 
 
-def test_bf16_training_still_sends_few_positions_to_the_output_layer(
-    problems: dict[Loss, Problem], tmp_path: Path
-) -> None:
-    """Mixed precision wraps the model's forward; its `logits_to_keep` must be seen through the wrapper."""
+def test_bf16_training_leaves_nothing_for_the_output_layer(problems: dict[Loss, Problem], tmp_path: Path) -> None:
+    """Mixed precision wraps the model's forward; the chunked head must still find its way inside."""
     model = tiny_model(0)
-    body: list[int] = []
-    head: list[int] = []
-    cast(Any, model).model.register_forward_hook(lambda _, __, output: body.append(output.last_hidden_state.shape[1]))
-    head_of(model).register_forward_hook(lambda _, args, __: head.append(args[0].shape[1]))
+    positions: list[int] = []
+    head_of(model).register_forward_hook(lambda _, args, __: positions.append(args[0].shape[1]))
     train(problems["dpo"], tmp_path, loss="dpo", dtype="bfloat16", model=model)
-    assert len(head) == len(body) == problems["dpo"].steps
-    assert all(few < all_positions for few, all_positions in zip(head, body, strict=True))
+    steps = problems["dpo"].steps
+    assert positions[-steps:] == [0] * steps
 
 
 def test_gradient_checkpointing_changes_nothing(problems: dict[Loss, Problem], tmp_path: Path) -> None:
