@@ -26,3 +26,12 @@ def cores() -> int:
 def default_workers(device: Device) -> int:
     """One process on CUDA; on CPU one a core up to four, which then share the cores as threads."""
     return 1 if device == "cuda" else min(cores(), 4)
+
+
+def worker_threads() -> int:
+    """Threads of a worker process, whatever number of workers a sweep asks for.
+
+    torch's sums and activations round differently with another number of threads, so one that followed the number of
+    workers would make results depend on it.
+    """
+    return max(1, cores() // default_workers("cpu"))

@@ -18,7 +18,7 @@ from typing import Any
 from epa_bench.core.errors import EpaBenchError, WorkerError
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec
-from epa_bench.execution.device import cores
+from epa_bench.execution.device import worker_threads
 
 RunCell = Callable[[CellSpec, Callable[[int, int], None]], None]
 """Computes one cell, in a worker process; picklable."""
@@ -52,7 +52,7 @@ def run_cells(
         max_workers=workers,
         mp_context=context,
         initializer=_start_worker,
-        initargs=(lifeline, queue, max(1, cores() // workers)),
+        initargs=(lifeline, queue, worker_threads()),
         max_tasks_per_child=1 if fresh_processes else None,
     )
     try:

@@ -42,3 +42,9 @@ def test_default_workers(cores: int, workers: int, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(device, "cores", lambda: cores)
     assert device.default_workers("cpu") == workers
     assert device.default_workers("cuda") == 1
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (64, 16)])
+def test_threads_follow_from_the_machine_alone(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "cores", lambda: cores)
+    assert device.worker_threads() == threads
