@@ -142,9 +142,12 @@ def test_workers_end_with_the_pool(pool: Pool) -> None:
         time.sleep(0.02)
 
 
-def test_cores_are_shared_out_as_threads(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("epa_bench.execution.local.cores", lambda: 6)
-    pool.run([cell("a")], workers=3)
+@pytest.mark.parametrize("workers", [1, 3])
+def test_cores_are_shared_out_as_threads_whatever_the_workers(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch, workers: int
+) -> None:
+    monkeypatch.setattr("epa_bench.execution.device.cores", lambda: 9)
+    pool.run([cell("a")], workers=workers)
     assert {threads for *_, threads in pool.log} == {"2"}
 
 
