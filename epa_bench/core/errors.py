@@ -61,6 +61,12 @@ class WorkerError(EpaBenchError):
     exit_code = 10
 
 
+class HubError(EpaBenchError):
+    """The hub cannot be reached or refuses: no token, one it does not take, a repository of somebody else."""
+
+    exit_code = 12
+
+
 INTERRUPTED_EXIT_CODE = 130
 """Ctrl-C: the shell's convention, 128 + SIGINT."""
 

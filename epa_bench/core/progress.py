@@ -32,6 +32,7 @@ class SweepProgress:
         self._live = self._console.is_terminal
         self._total, self._done = total, cached
         self._running: dict[str, _Running] = {}
+        self._said: set[str] = set()
         # Reports come from a thread of their own, the last ones of a cell often after its end.
         self._lock = threading.Lock()
         self._progress = Progress(
@@ -78,6 +79,14 @@ class SweepProgress:
             self._done += 1
             self._progress.update(self._overall, completed=self._done)
         self._print(f"[{self._done}/{self._total}] {cell.label}: {time.monotonic() - cell.since:.1f} s")
+
+    def notice(self, message: str) -> None:
+        """A remark of a worker, above the live view. Several cells may find the same: it is shown once."""
+        with self._lock:
+            if message in self._said:
+                return
+            self._said.add(message)
+        self._print(f"warning: {message}")
 
     def _print(self, line: str) -> None:
         self._progress.console.print(line, markup=False, soft_wrap=True)

@@ -2,7 +2,6 @@
 
 import os
 import re
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from jinja2 import TemplateError
 
 from epa_bench.core.errors import CheckpointError, DataError
+from epa_bench.core.notices import notice
 from epa_bench.core.records import Prompt
 
 if TYPE_CHECKING:
@@ -159,11 +159,10 @@ class Renderer:
         if self._warned:
             return
         self._warned = True
-        warnings.warn(
+        notice(
             f"{self._name}: the chat template is not prefix-stable: a prompt alone ends in {text[-40:]!r}, before an "
             f"answer it reads {head[-40:]!r}. Responses are scored after what both share, so the model is trained on "
-            "another prompt than it is given to generate",
-            stacklevel=4,
+            "another prompt than it is given to generate"
         )
 
     def _rendered_response(self, prompt: Prompt, response_text: str, frame: _Frame) -> tuple[str, str]:

@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from epa_bench.core.errors import EpaBenchError, WorkerError
+from epa_bench.core.notices import forward_notices
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec
 from epa_bench.execution.device import worker_threads
@@ -24,7 +25,7 @@ RunCell = Callable[[CellSpec, Callable[[int, int], None]], None]
 """Computes one cell, in a worker process; picklable."""
 
 _reports: Any = None
-"""In a worker: the queue to the parent."""
+"""In a worker: the queue to the parent, of (digest, done, total) and of notices as text."""
 
 
 def run_cells(
@@ -116,13 +117,17 @@ def _run(run_cell: RunCell, cell: CellSpec) -> None:
 
 def _forward(queue: Any, progress: SweepProgress) -> None:
     while (report := queue.get()) is not None:
-        progress.moved(*report)
+        if isinstance(report, str):
+            progress.notice(report)
+        else:
+            progress.moved(*report)
 
 
 def _start_worker(lifeline: Connection, queue: Any, threads: int) -> None:
     """Runs first in every worker: Ctrl-C is the parent's to handle, and a worker ends with its parent."""
     global _reports
     _reports = queue
+    forward_notices(queue.put)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # Before torch is imported. Two processes with a thread for every core each are many times slower than one.
     os.environ["OMP_NUM_THREADS"] = str(threads)

@@ -72,3 +72,17 @@ def test_long_cells_speak_now_and_then(capsys: pytest.CaptureFixture[str], monke
     assert first == "1 of 2 cells are in the store already"
     assert second == "    train dpo, seed 1: 10 of 50"
     assert third.startswith("[2/2] train dpo, seed 1: ")
+
+
+def test_a_notice_of_several_cells_is_shown_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with SweepProgress(2, 0) as progress:
+        for message in (
+            "the [bold]template[/bold] is odd",
+            "a checkpoint was damaged",
+            "the [bold]template[/bold] is odd",
+        ):
+            progress.notice(message)
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: the [bold]template[/bold] is odd",
+        "warning: a checkpoint was damaged",
+    ]

@@ -19,6 +19,7 @@ import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
 from epa_bench.core.errors import DataError
+from epa_bench.core.notices import notice
 
 @dataclass
 class Toy:
@@ -29,6 +30,8 @@ class Toy:
         self.write("start", spec)
         for number in range(config.get("reports", 0)):
             report(number, config["reports"])
+        if "notice" in config:
+            notice(config["notice"])
         time.sleep(config.get("sleep", 0))
         if config.get("fails"):
             raise DataError(config["fails"])
@@ -163,3 +166,12 @@ def test_reports_reach_the_progress(pool: Pool, monkeypatch: pytest.MonkeyPatch)
     a = cell("a", reports=3, sleep=0.5)
     pool.run([a], workers=1)
     assert seen == [(a.digest, 0, 3), (a.digest, 1, 3), (a.digest, 2, 3)]
+
+
+def test_notices_of_workers_reach_the_terminal_once(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
+    """Also of a cell that then fails; and nothing of where in the code they were said."""
+    cells = [cell("a", notice="the template is odd"), cell("b", notice="the template is odd", fails="row 7")]
+    with pytest.raises(DataError, match="row 7"):
+        pool.run(cells, workers=2)
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[")]
+    assert lines == ["warning: the template is odd"]
