@@ -9,18 +9,24 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
+from transformers import (
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    TrainerCallback,
+)
 
 from epa_bench.config.schema import ScratchModel, Training
 from epa_bench.core.records import Group, Preference, ReferenceScore, Response
 from epa_bench.data.chat import EncodedResponse, Renderer
 from epa_bench.data.embedded.families import make_prompts
-from epa_bench.data.plan import build_plan
 from epa_bench.data.tokenizer import train_tokenizer
+from epa_bench.data.validation import HeldOut, plan_of_rest, validation_pairs
 from epa_bench.models.checkpoint import new_model, ready
 from epa_bench.models.scoring import score_sequences
 from epa_bench.training.batches import Encode, GroupDataset, encoder_of
-from epa_bench.training.preference import train_preference
+from epa_bench.training.preference import Outcome, train_preference
 from epa_bench.training.run import LOG_FILE
 
 SHAPE = ScratchModel(
@@ -99,19 +105,29 @@ class Problem:
     reference: dict[str, ReferenceScore]
     candidates: int
 
+    validation: tuple[Group, ...] = ()
+    """Held-out pairs."""
+
     @property
     def steps(self) -> int:
         return self.groups[-1].step + 1
 
     @property
     def dataset(self) -> GroupDataset:
-        return GroupDataset(self.groups, self.preferences, self.encode, self.reference)
+        return self.dataset_of(self.groups)
+
+    def dataset_of(self, groups: Sequence[Group]) -> GroupDataset:
+        return GroupDataset(groups, self.preferences, self.encode, self.reference)
 
 
-def tiny_problem(strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, epochs: int = 1) -> Problem:
+def tiny_problem(
+    strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, epochs: int = 1, held_out: HeldOut | None = None
+) -> Problem:
     preferences = tiny_preferences()
-    plan = build_plan(
+    everything = HeldOut(tuple(range(len(preferences))), ())
+    plan = plan_of_rest(
         preferences,
+        held_out or everything,
         strong=strong,
         weak=weak,
         weak_source="both",
@@ -120,10 +136,13 @@ def tiny_problem(strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, ep
         epochs=epochs,
         data_seed=0,
     )
+    pairs = validation_pairs(preferences, held_out, seed=0) if held_out else ()
     encode = encoder_of(preferences, tiny_renderer().encode)
-    sequences = [encode(group.example, c.example, c.response) for group in plan.groups for c in group.candidates]
+    groups = [*plan.groups, *pairs]
+    sequences = [encode(group.example, c.example, c.response) for group in groups for c in group.candidates]
     scores = score_sequences(tiny_model(0), sequences, batch_tokens=4096)
-    return Problem(plan.groups, preferences, encode, {score.key: score for score in scores}, 1 + strong + weak)
+    reference = {score.key: score for score in scores}
+    return Problem(plan.groups, preferences, encode, reference, 1 + strong + weak, pairs)
 
 
 @dataclass(frozen=True)
@@ -133,6 +152,7 @@ class Trained:
     weights: dict[str, Tensor]
     log: list[dict[str, float]]
     log_bytes: bytes
+    outcome: Outcome
 
 
 def train(
@@ -147,11 +167,13 @@ def train(
     nll: float = 0.0,
     report: Callable[[int, int], None] = lambda done, total: None,
     model: PreTrainedModel | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    tracking: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Trained:
     """Trains `tiny_model(0)` as the train step does; `settings` are the sweep's `training` keys."""
     model = model or tiny_model(0)
-    train_preference(
+    outcome = train_preference(
         model,
         problem.dataset,
         folder,
@@ -167,10 +189,13 @@ def train(
         longest=128,
         device="cpu",
         report=report,
+        validation=problem.dataset_of(problem.validation) if problem.validation else None,
+        callbacks=callbacks,
+        tracking=tracking,
     )
     weights = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     log_bytes = (folder / LOG_FILE).read_bytes()
-    return Trained(weights, [json.loads(line) for line in log_bytes.splitlines()], log_bytes)
+    return Trained(weights, [json.loads(line) for line in log_bytes.splitlines()], log_bytes, outcome)
 
 
 def same_weights(first: Trained, second: Trained) -> bool:

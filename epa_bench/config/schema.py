@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from epa_bench.config.values import Commit, Count, Fraction, Grid, Name, Positive, Seed, Seeds, conflict
+from epa_bench.config.trackers import Tracker
+from epa_bench.config.values import Commit, Count, Fraction, Grid, Listed, Name, Positive, Seed, Seeds, conflict
 from epa_bench.core.records import Finite, Record
 
 
@@ -173,6 +174,30 @@ class Method(Record):
     """Instead of the sweep's seeds."""
 
 
+class Validation(Record):
+    """Rows held out of the training data, on which the checkpoints of one training are compared.
+
+    They are never the sweep's evaluation rows: margins are reported on those, and choosing there would bias them.
+    """
+
+    rows: Count
+    """Rows to hold out, at least: all rows of a prompt go together, so that no prompt is both trained on and held out.
+    """
+
+    seed: Seed = 0
+    """Draws the prompts, the same ones for every method and training seed."""
+
+    eval_steps: Count
+    """Optimizer steps between evaluations. The last step is evaluated too."""
+
+    load_best_model_at_end: bool = True
+    """The checkpoint is that of the best evaluation, of equal ones the earliest; otherwise that of the last step."""
+
+    metric_for_best_model: Literal["loss", "rewards/accuracies", "rewards/margins"] = "loss"
+    """Mean over the held-out pairs (one strong negative, no weak one). The lowest loss is best, the highest of others.
+    """
+
+
 class Training(Record):
     """Shared by every method. Names are those of transformers.TrainingArguments."""
 
@@ -184,9 +209,19 @@ class Training(Record):
 
     num_train_epochs: Count = 1
     warmup_ratio: Fraction = 0.1
+
+    warmup_steps: Annotated[int, Field(ge=0)] | None = None
+    """Instead of warmup_ratio."""
+
     lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
     weight_decay: Annotated[Finite, Field(ge=0)] = 0.0
     max_grad_norm: Positive = 1.0
+
+    optim: Literal["adamw_torch_fused", "adamw_torch", "adafactor", "sgd", "rmsprop", "adagrad"] = "adamw_torch_fused"
+    adam_beta1: Annotated[Finite, Field(ge=0, lt=1)] = 0.9
+    adam_beta2: Annotated[Finite, Field(ge=0, lt=1)] = 0.999
+    adam_epsilon: Positive = 1e-8
+    """The three are read by the AdamW optimizers."""
 
     data_seed: Seed | None = None
     """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
@@ -198,9 +233,24 @@ class Training(Record):
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
 
+    validation: Validation | None = None
+    """Evaluation on held-out rows while training, and which checkpoint to keep by it."""
+
+    def recipe(self) -> dict[str, Any]:
+        """What decides the weights.
+
+        How often they are saved does not. Keys that were added later are named only where they are not at their
+        default, which is what was done before there was such a key: so their coming left existing cells as they were.
+        """
+        settings, defaults = self.model_dump(mode="json", exclude={"save_steps"}), Training().model_dump(mode="json")
+        return {name: value for name, value in settings.items() if name not in _LATER or value != defaults[name]}
+
     @property
     def groups_per_step(self) -> int:
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
+
+
+_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation"}
 
 
 class Engine(Record):
@@ -241,6 +291,9 @@ class Output(Record):
     """Holds the store shared by sweeps and one folder a sweep."""
 
     leaderboards: str = "leaderboards"
+
+    report_to: Listed[Tracker] = ()
+    """Trackers that every training reports to, as a run called SWEEP/ARM/seed-SEED. They decide no result."""
 
 
 class Execution(Record):

@@ -36,6 +36,9 @@ def _distinct(values: tuple[_T, ...]) -> tuple[_T, ...]:
 Grid = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), AfterValidator(_distinct)]
 """One value or a list of them; lists multiply into the sweep's grid."""
 
+Listed = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple)]
+"""One value or a list of them, which may be empty."""
+
 Seeds = Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
 
 

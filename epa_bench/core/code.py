@@ -1,6 +1,7 @@
 """Which code and which engines a result came from."""
 
 import functools
+import subprocess
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -33,3 +34,24 @@ def package_versions(packages: Iterable[str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return versions
+
+
+def checkout_commit() -> str | None:
+    """Commit of the checkout this package runs from, `-dirty` behind it where the package's own files differ.
+
+    None where it is installed, also inside somebody else's checkout.
+    """
+    top = _git("rev-parse", "--show-toplevel")
+    if top is None or Path(top) != _PACKAGE.parent:
+        return None
+    changed = _git("status", "--porcelain", "--", str(_PACKAGE))
+    return f"{_git('rev-parse', 'HEAD')}{'-dirty' if changed else ''}"
+
+
+def _git(*arguments: str) -> str | None:
+    """Output of git in the package's folder; None where there is no git or it refuses."""
+    try:
+        command = ["git", "-C", str(_PACKAGE), *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None

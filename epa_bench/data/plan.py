@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 
 from epa_bench.core.digest import digest_of, stable_seed
-from epa_bench.core.errors import PlanError
+from epa_bench.core.errors import PlanError, Problem, list_problems
 from epa_bench.core.records import Candidate, Group, Preference, Record
 
 EQUALS_POSITIVE = "equals the positive"
@@ -74,8 +74,8 @@ def build_plan(
     - Weak: one response each of W distinct prompts other than the group's own, anew in every epoch.
     - A negative whose text equals the positive's or an earlier candidate's is masked.
 
-    Raises PlanError if the data cannot fill a step, no row has S rejected responses, or a pool holds fewer than W
-    other prompts.
+    Raises PlanError if the data cannot fill a step, no row has S rejected responses, a pool holds fewer than W other
+    prompts, or masking leaves a whole step without a negative.
     """
     per_epoch = len(preferences) // groups_per_step
     if per_epoch == 0:
@@ -94,6 +94,7 @@ def build_plan(
             for example in step:
                 drawn = [*rows.strong(example, strong), *rows.weak(example, epoch, pool, weak, weak_source)]
                 groups.append(_group(preferences, index, example, drawn))
+    _check_steps(groups, preferences)
     return Plan(
         groups=tuple(groups),
         steps=epochs * per_epoch,
@@ -193,6 +194,19 @@ def _group(preferences: Sequence[Preference], step: int, example: int, negatives
         candidates.append(candidate if reason is None else candidate.model_copy(update={"masked": reason}))
         seen.setdefault(text, REPEATS)
     return Group(step=step, example=example, candidates=tuple(candidates))
+
+
+def _check_steps(groups: list[Group], preferences: Sequence[Preference]) -> None:
+    """A step that compares nothing has no gradient: only momentum and weight decay would move the weights."""
+    compared = {group.step for group in groups if any(c.masked is None for c in group.candidates[1:])}
+    empty = [group for group in groups if group.step not in compared]
+    if empty:
+        what = "no negative is left after masking: each reads like the chosen response"
+        problems = [Problem(preferences[group.example].source, f"step {group.step}: {what}") for group in empty]
+        raise PlanError(
+            list_problems(problems, "the plan: steps with nothing to compare")
+            + "\nRemove these rows, or give a step more groups (batch size x accumulation)."
+        )
 
 
 def _summarize(groups: list[Group], preferences: Sequence[Preference], strong: int, dropped: int) -> PlanSummary:

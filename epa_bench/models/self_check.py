@@ -1,12 +1,12 @@
 """Which score pass a model can take: the fastest that agrees with its plain forward."""
 
 import inspect
-import warnings
 from typing import Any
 
 import torch
 from torch import nn
 
+from epa_bench.core.notices import notice
 from epa_bench.data.chat import EncodedResponse
 from epa_bench.models import prefix_attention
 from epa_bench.models.logprobs import ResponseLogps, ScorePass, language_model
@@ -41,10 +41,9 @@ def choose_score_pass(model: nn.Module, *, longest: int) -> ScorePass:
     else:
         candidate = PLAIN
     if reasons:
-        warnings.warn(
+        notice(
             f"{type(inner).__name__} is scored with {candidate}, because {'; '.join(dict.fromkeys(reasons))}. Results "
-            "are the same; it takes longer and more memory.",
-            stacklevel=2,
+            "are the same; it takes longer and more memory."
         )
     return candidate
 

@@ -122,7 +122,7 @@ class SweepCells:
     def plan(self, arm: Arm, seed: int) -> CellSpec:
         """The comparison groups of an arm and seed; arms that differ only in loss, beta or learning rate share them."""
         training = self.sweep.training
-        config = {
+        config: dict[str, Any] = {
             "strong": arm.strong,
             "weak": arm.weak,
             "weak_source": arm.weak_source,
@@ -131,6 +131,8 @@ class SweepCells:
             "epochs": training.num_train_epochs,
             "data_seed": seed if training.data_seed is None else training.data_seed,
         }
+        if training.validation is not None:
+            config["validation"] = {"rows": training.validation.rows, "seed": training.validation.seed}
         label = f"plan 1:{arm.strong}:{arm.weak}, data seed {config['data_seed']}"
         return self._cell("plan", config, {"preferences": self.preferences}, label)
 
@@ -164,16 +166,24 @@ class SweepCells:
         config = {
             "arm": arm.recipe(),
             "seed": seed,
-            "training": self.sweep.training.model_dump(mode="json", exclude={"save_steps"}),
+            "training": self.sweep.training.recipe(),
             "text": self._text,
             "dtype": "float32",
         }
         inputs = {"preferences": self.preferences, "plan": self.plan(arm, seed), "own_scores": self.own_scores}
         if arm.weak:
             inputs["weak_scores"] = self.weak_scores(arm, seed)
-        # How often a training can be resumed from does not decide where it ends.
-        hints = {"save_steps": self.sweep.training.save_steps}
+        # How often a training can be resumed from does not decide where it ends, nor does who watches it.
+        hints = {"save_steps": self.sweep.training.save_steps, **self._tracking(arm, seed)}
         return self._on_reference("train", config, inputs, f"train {arm.name}, seed {seed}", hints)
+
+    def _tracking(self, arm: Arm, seed: int) -> dict[str, Any]:
+        output = self.sweep.output
+        return {
+            "report_to": output.report_to,
+            "run_name": f"{self.sweep.name}/{arm.name}/seed-{seed}",
+            "tracking_folder": f"{output.folder}/{self.sweep.name}/tracking",
+        }
 
     @cached_property
     def checkpoints(self) -> tuple[Checkpoint, ...]:

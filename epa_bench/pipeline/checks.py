@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from epa_bench.config.load import LoadedSweep
 from epa_bench.config.schema import Training
+from epa_bench.config.trackers import missing_packages
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import REFERENCE_METHOD
@@ -91,6 +93,16 @@ def check_baseline(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
         yield (
             ("table", "baseline"),
             f"`table.baseline`: no method is called {baseline!r}; choose one of {', '.join(methods)}",
+        )
+
+
+def check_trackers(loaded: LoadedSweep) -> None:
+    """Raises ConfigError for a tracker that is not installed. For when something is to be trained."""
+    for package in missing_packages(loaded.config.output.report_to):
+        where = loaded.document.where(("output", "report_to"))
+        raise ConfigError(
+            f"{where}: `output.report_to` needs the package {package}, which is not installed; "
+            f"`pip install {package}`, or leave the tracker out"
         )
 
 

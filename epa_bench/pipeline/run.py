@@ -14,7 +14,14 @@ from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import default_workers, resolve_device
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cells import SweepCells, in_order
-from epa_bench.pipeline.checks import STORE_FOLDER, check_baseline, check_losses, check_names, check_step_size
+from epa_bench.pipeline.checks import (
+    STORE_FOLDER,
+    check_baseline,
+    check_losses,
+    check_names,
+    check_step_size,
+    check_trackers,
+)
 from epa_bench.pipeline.consistency import check_consistency
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.table import STEPS
@@ -81,6 +88,8 @@ def run_stage(run: Run, stage: Stage) -> None:
     done = {cell.digest for cell in cells if run.store.has(cell)}
     if len(done) == len(cells):
         return
+    if any(cell.step == "train" and cell.digest not in done for cell in cells):
+        check_trackers(run.loaded)
     device = run.cells.device
     workers = run.sweep.execution.workers or default_workers(device)
     with SweepProgress(len(cells), len(done)) as progress:

@@ -8,6 +8,7 @@ from typing import Any
 
 from epa_bench.core.files import read_records
 from epa_bench.core.records import GeneratedResponse, Verdict
+from epa_bench.core.store import Cell
 from epa_bench.pipeline.run import Run, Stage
 from epa_bench.suites.definitions import GenerationSuite, PairwiseSuite
 from epa_bench.suites.values import Value
@@ -30,6 +31,7 @@ def _trained(run: Run) -> list[dict[str, Any]]:
             {
                 "checkpoint": checkpoint.label,
                 "steps": len(log),
+                **_chosen(cell),
                 "first_loss": log[0]["loss"],
                 "last_loss": last["loss"],
                 "rewards/accuracies": last.get("rewards/accuracies"),
@@ -39,6 +41,14 @@ def _trained(run: Run) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _chosen(cell: Cell) -> dict[str, Any]:
+    """The step whose weights were kept, where held-out rows decide that."""
+    if "validation_log.jsonl" not in cell.manifest.outputs:
+        return {}
+    log = [json.loads(line) for line in cell.file("validation_log.jsonl").read_text().splitlines()]
+    return {"chosen_step": next((entry["step"] for entry in log if entry.get("chosen")), None)}
 
 
 def _generated(run: Run) -> list[dict[str, Any]]:

@@ -104,6 +104,14 @@ def _notes(run: Run) -> Iterator[str]:
         )
         + "; all seeds share one reference and one preference data set, so the intervals do not cover their variance."
     )
+    if training.validation is not None:
+        validation = training.validation
+        kept = (
+            f"each training keeps its checkpoint of the best {validation.metric_for_best_model} on them"
+            if validation.load_best_model_at_end
+            else "each training keeps its last checkpoint"
+        )
+        yield f"Held out of the training rows, never of the evaluation rows: {validation.rows} or more; {kept}."
     for arm in run.cells.arms:
         settings = {key: value for key, value in arm.recipe().items() if key != "options"}
         settings |= get_loss(arm.loss).resolved(arm.options)

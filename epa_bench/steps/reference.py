@@ -13,6 +13,7 @@ from epa_bench.data.tokenizer import train_tokenizer
 from epa_bench.models.checkpoint import new_model, ready, save_checkpoint
 from epa_bench.steps import loading  # noqa: F401 - sets threads and verbosity
 from epa_bench.steps.context import StepContext
+from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.sft import train_sft
 
 SAVE_STEPS = 100
@@ -40,6 +41,7 @@ def run(context: StepContext) -> None:
         report=context.report,
     )
     save_checkpoint(context.folder / "model", model, tokenizer, {"kind": "reference", "recipe": dict(context.config)})
+    remove_checkpoints(context.folder)
     summary = {
         "parameters": model.num_parameters(),
         "vocabulary": len(tokenizer),

@@ -50,7 +50,7 @@ STEPS: Mapping[str, Step] = {
     "preferences_embedded": Step("preferences_embedded", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES),
     "preferences_files": Step("preferences_files", ("data",)),
     "fit": Step("fit", ("data", "steps/loading.py"), ("tokenizers", "transformers")),
-    "plan": Step("plan", ("data/plan.py",), ("numpy",)),
+    "plan": Step("plan", ("data/plan.py", "data/validation.py"), ("numpy",)),
     "reference_scores": Step("reference_scores", (*_MODEL_ROOMS, "training/batches.py"), _MODEL_PACKAGES),
     "train": Step("train", (*_MODEL_ROOMS, "losses", "training"), (*_MODEL_PACKAGES, "accelerate"), resumes=True),
     "probes": Step("probes", ("suites/probes.py", "data/embedded", "steps/gold.py"), ("numpy",)),

@@ -1,37 +1,42 @@
 """One checkpoint: one arm of the grid, one seed."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 from epa_bench.config.schema import Training
-from epa_bench.core.records import Group, ReferenceScore
+from epa_bench.core.records import Group, Preference, ReferenceScore
 from epa_bench.data.plan import permute_steps
 from epa_bench.losses.table import get_loss
-from epa_bench.models.checkpoint import save_checkpoint
+from epa_bench.models import card
+from epa_bench.models.checkpoint import load_tokenizer, save_checkpoint
+from epa_bench.models.tokenizers import check_same_tokenizer
 from epa_bench.steps.context import StepContext
-from epa_bench.steps.loading import open_checkpoint
+from epa_bench.steps.loading import Opened, open_checkpoint
 from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
-from epa_bench.training.preference import train_preference
+from epa_bench.training.preference import Outcome, train_preference
+from epa_bench.training.run import remove_checkpoints
+from epa_bench.training.trackers import tracking_arguments
 
 
 def run(context: StepContext) -> None:
-    """Writes `model/` and `training_log.jsonl`. Raises PlanError or TrainingError."""
+    """Writes `model/`, `training_log.jsonl`, and `validation_log.jsonl` where rows are held out.
+
+    Raises PlanError, TrainingError or CheckpointError.
+    """
     arm = context.config["arm"]
     settings = Training.model_validate({**context.config["training"], "save_steps": context.hints["save_steps"]})
     groups: Sequence[Group] = context.records("plan", "plan.jsonl", Group)
     if settings.data_seed is not None:
         groups = permute_steps(groups, context.config["seed"])
+    held_out = context.records("plan", "validation.jsonl", Group) if settings.validation is not None else []
     preferences = context.preferences("train")
     if get_loss(arm["loss"]).needs_gold:
-        check_gold(arm["loss"], groups, preferences)
+        check_gold(arm["loss"], [*groups, *held_out], preferences)
     opened = open_checkpoint(context, context.reference_folder())
-    reference = {
-        score.key: score
-        for name in ("own_scores", "weak_scores")
-        if name in context.inputs
-        for score in context.records(name, "scores.jsonl", ReferenceScore)
-    }
     encode = encoder_of(preferences, opened.renderer.encode)
-    train_preference(
+    reference = _reference_scores(context)
+    outcome = train_preference(
         opened.model,
         GroupDataset(groups, preferences, encode, reference),
         context.folder,
@@ -47,10 +52,44 @@ def run(context: StepContext) -> None:
         longest=context.config["text"]["max_length"],
         device=context.device,
         report=context.report,
+        validation=GroupDataset(held_out, preferences, encode, reference) if held_out else None,
+        tracking=tracking_arguments(context.hints),
     )
-    identity: dict[str, object] = {
+    _save(context, opened, preferences, outcome)
+    remove_checkpoints(context.folder)
+
+
+def _reference_scores(context: StepContext) -> dict[str, ReferenceScore]:
+    return {
+        score.key: score
+        for name in ("own_scores", "weak_scores")
+        if name in context.inputs
+        for score in context.records(name, "scores.jsonl", ReferenceScore)
+    }
+
+
+def _save(context: StepContext, opened: Opened, preferences: Sequence[Preference], outcome: Outcome) -> None:
+    """The checkpoint with its identity and card, and a tokenizer that comes back as it went."""
+    folder = context.folder / "model"
+    chosen = {} if outcome.chosen is None else {"chosen": dataclasses.asdict(outcome.chosen)}
+    identity: dict[str, Any] = {
         "kind": "trained",
         "reference": context.reference_identity(),
         "recipe": dict(context.config),
+        **chosen,
     }
-    save_checkpoint(context.folder / "model", opened.model, opened.tokenizer, identity)
+    save_checkpoint(folder, opened.model, opened.tokenizer, identity)
+    trust = context.config["text"]["trust_remote_code"]
+    check_same_tokenizer(opened.tokenizer, load_tokenizer(folder, trust_remote_code=trust))
+    card.write_card(
+        folder,
+        card.Trained(
+            arm=context.config["arm"],
+            settings=context.config["training"],
+            seed=context.config["seed"],
+            reference=context.reference_identity(),
+            preferences=preferences,
+            result=outcome.last,
+            validation=chosen.get("chosen"),
+        ),
+    )

@@ -54,6 +54,10 @@ class EncodedCandidate:
     """A candidate that counts."""
 
     sequence: EncodedResponse
+
+    example: int
+    """Row of the preferences that the response comes from."""
+
     ref_logp: float
     strong: bool
     gold: float | None
@@ -90,7 +94,11 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
                 "a reference log-prob is missing; delete the store's cells/reference_scores and cells/train and run "
                 "again"
             )
-        return EncodedCandidate(sequence, score.logp, candidate.role == "strong", gold)
+        return EncodedCandidate(sequence, candidate.example, score.logp, candidate.role == "strong", gold)
+
+    def source(self, example: int) -> str:
+        """Where a row of the preferences stands in the user's data."""
+        return self._preferences[example].source
 
 
 class GroupCollator:
@@ -103,6 +111,7 @@ class GroupCollator:
         flat = [candidate for group in groups for candidate in group]
         shape = (len(groups), self._candidates)
         row_GK = torch.zeros(shape, dtype=torch.long)
+        example_GK = torch.full(shape, -1)
         mask_GK = torch.zeros(shape, dtype=torch.bool)
         strong_GK = torch.zeros(shape, dtype=torch.bool)
         ref_logps_GK = torch.zeros(shape)
@@ -111,6 +120,7 @@ class GroupCollator:
         for g, group in enumerate(groups):
             for k, candidate in enumerate(group):
                 row_GK[g, k] = row
+                example_GK[g, k] = candidate.example
                 mask_GK[g, k] = True
                 strong_GK[g, k] = candidate.strong
                 ref_logps_GK[g, k] = candidate.ref_logp
@@ -120,6 +130,7 @@ class GroupCollator:
         return {
             "sequences": pack_sequences([candidate.sequence for candidate in flat]),
             "row_GK": row_GK,
+            "example_GK": example_GK,
             "mask_GK": mask_GK,
             "strong_GK": strong_GK,
             "ref_logps_GK": ref_logps_GK,

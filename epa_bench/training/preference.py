@@ -1,22 +1,43 @@
 """Training one checkpoint by one arm of the grid."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from torch.utils.data import Dataset
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerCallback
 
 from epa_bench.config.schema import Training
 from epa_bench.losses.table import get_loss
 from epa_bench.models.self_check import choose_score_pass
-from epa_bench.training.batches import EncodedCandidate, GroupCollator
+from epa_bench.training.batches import GroupCollator, GroupDataset
+from epa_bench.training.memory import check_memory
 from epa_bench.training.run import run_trainer, training_arguments
 from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
+from epa_bench.training.validation import (
+    Chosen,
+    ValidatedTrainer,
+    chosen_by,
+    keep_best,
+    validation_arguments,
+    write_validation_log,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a training ended with."""
+
+    last: Mapping[str, float]
+    """Loss and metrics of the last optimizer step."""
+
+    chosen: Chosen | None
+    """The evaluation whose weights were kept, where the best one is."""
 
 
 def train_preference(
     model: PreTrainedModel,
-    dataset: Dataset[list[EncodedCandidate]],
+    dataset: GroupDataset,
     folder: Path,
     *,
     loss: str,
@@ -31,39 +52,78 @@ def train_preference(
     longest: int,
     device: str,
     report: Callable[[int, int], None],
-) -> None:
+    validation: GroupDataset | None = None,
+    callbacks: Sequence[TrainerCallback] = (),
+    tracking: Mapping[str, Any] | None = None,
+) -> Outcome:
     """Trains `model` in place over the whole plan, once and in its order, resuming from what `folder` holds.
 
-    `candidates`: K, the widest group; `longest`: tokens of the longest sequence there may be.
+    `candidates`: K, the widest group; `longest`: tokens of the longest sequence there may be; `validation`: held-out
+    pairs, where `settings` ask for them; `callbacks`: called as by any Trainer, before this package's own; `tracking`:
+    further TrainingArguments that decide no result (`report_to`, `run_name`). Raises TrainingError where the training
+    cannot fit into memory, does not start where it must, or a loss or gradient is not finite.
     """
-    arguments = training_arguments(
-        folder,
-        device=device,
-        save_steps=settings.save_steps,
-        seed=seed,
-        # The plan is already the order of the whole run, epochs included.
-        train_sampling_strategy="sequential",
-        num_train_epochs=1,
-        per_device_train_batch_size=settings.per_device_train_batch_size,
-        gradient_accumulation_steps=settings.gradient_accumulation_steps,
-        learning_rate=learning_rate,
-        lr_scheduler_type=settings.lr_scheduler_type,
-        warmup_steps=warmup_steps(settings.warmup_ratio, steps),
-        weight_decay=settings.weight_decay,
-        max_grad_norm=settings.max_grad_norm,
-        bf16=settings.dtype == "bfloat16",
-        gradient_checkpointing=settings.gradient_checkpointing,
-    )
-    trainer = PreferenceTrainer(
+    score_pass = choose_score_pass(model, longest=longest)
+    check_memory(model, dataset, settings, score_pass)
+    held_out = settings.validation
+    trainer_class = PreferenceTrainer if held_out is None else ValidatedTrainer
+    trainer = trainer_class(
         loss=get_loss(loss),
         options=options,
         beta=beta,
         nll=nll,
         dtype=settings.dtype,
         model=model,
-        args=arguments,
-        score_pass=choose_score_pass(model, longest=longest),
+        args=training_arguments(
+            folder,
+            device=device,
+            seed=seed,
+            learning_rate=learning_rate,
+            **_from_settings(settings, steps),
+            **(tracking or {}),
+        ),
+        score_pass=score_pass,
         data_collator=GroupCollator(candidates),
         train_dataset=dataset,
+        eval_dataset=validation,
+        callbacks=list(callbacks),
     )
-    run_trainer(trainer, folder, report)
+    if held_out is not None and held_out.load_best_model_at_end:
+        keep_best(trainer)
+    log = run_trainer(trainer, folder, report, rows_of_step=trainer.rows_of_step)
+    if held_out is not None:
+        write_validation_log(trainer.state, folder)
+    return Outcome(log[-1], chosen_by(held_out, trainer.state) if held_out is not None else None)
+
+
+def _from_settings(settings: Training, steps: int) -> dict[str, Any]:
+    """The sweep's settings as TrainingArguments."""
+    arguments = settings.model_dump(
+        include={
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "lr_scheduler_type",
+            "weight_decay",
+            "max_grad_norm",
+            "optim",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "save_steps",
+            "gradient_checkpointing",
+        }
+    )
+    if settings.validation is not None:
+        batch_size, save_steps = settings.per_device_train_batch_size, settings.save_steps
+        arguments |= validation_arguments(settings.validation, batch_size, save_steps)
+    if settings.warmup_steps is None:
+        arguments["warmup_steps"] = warmup_steps(settings.warmup_ratio, steps)
+    else:
+        arguments["warmup_steps"] = settings.warmup_steps
+    return {
+        **arguments,
+        # The plan is already the order of the whole run, epochs included.
+        "train_sampling_strategy": "sequential",
+        "num_train_epochs": 1,
+        "bf16": settings.dtype == "bfloat16",
+    }

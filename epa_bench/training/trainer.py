@@ -3,7 +3,8 @@
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ from epa_bench.losses.nll import length_normalised_nll
 from epa_bench.losses.scores import GroupScores
 from epa_bench.losses.spec import LossSpec
 from epa_bench.models.logprobs import ResponseLogps, ScorePass
+from epa_bench.training.batches import GroupDataset
+from epa_bench.training.nonfinite import not_finite, rows_at_fault
 
 STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
 """Nats a response token by which policy and reference may differ at step 0: many times what rounding gives."""
@@ -51,6 +54,7 @@ class PreferenceTrainer(Trainer):
         self._step0_tolerance = STEP0_TOLERANCE[dtype]
         self._score_pass = score_pass
         self._tallies: dict[str, Tally] = {}
+        self._examples: list[Tensor] = []
 
     def compute_loss(
         self,
@@ -63,7 +67,8 @@ class PreferenceTrainer(Trainer):
         result = self._score_pass(model, inputs["sequences"])
         groups = _score_matrix(result, inputs, self._beta)
         losses_G = self._loss(groups)
-        self._check(losses_G.detach(), groups)
+        self._examples.append(inputs["example_GK"][:, 0])
+        self._check(losses_G.detach(), groups, inputs["example_GK"])
         loss = losses_G.mean()
         self._tally(groups, losses_G.detach(), result, inputs)
         if self._nll:
@@ -74,18 +79,29 @@ class PreferenceTrainer(Trainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Adds the metrics gathered since the last log."""
+        super().log(logs | self._gathered(), start_time)
+        self._examples.clear()
+
+    def rows_of_step(self) -> list[str]:
+        """Where the rows stand that were trained on since the last log."""
+        return self._sources([example for examples in self._examples for example in examples.tolist()])
+
+    def _sources(self, examples: list[int]) -> list[str]:
+        dataset = cast(GroupDataset, self.train_dataset)
+        return [dataset.source(example) for example in examples]
+
+    def _gathered(self) -> dict[str, float]:
+        """The metrics gathered since the last call, each a mean over the groups that have it."""
         means = {name: tally.mean() for name, tally in self._tallies.items()}
         self._tallies.clear()
-        super().log(logs | {name: mean for name, mean in means.items() if mean is not None}, start_time)
+        return {name: mean for name, mean in means.items() if mean is not None}
 
-    def _check(self, losses_G: Tensor, groups: GroupScores) -> None:
+    def _check(self, losses_G: Tensor, groups: GroupScores, example_GK: Tensor) -> None:
         step = self.state.global_step
         if not bool(torch.isfinite(losses_G).all()):
-            rows = (~torch.isfinite(losses_G)).nonzero().flatten().tolist()
-            raise TrainingError(
-                f"the loss is not finite at step {step}, groups {rows} of the micro-batch. Lower the learning rate "
-                "or beta, or look at these rows; the last saved checkpoint is kept."
-            )
+            rows = self._sources(rows_at_fault(losses_G, groups, example_GK))
+            where = f"at step {step}" if torch.is_grad_enabled() else f"on held-out rows after {step} steps"
+            raise not_finite(f"the loss is not finite {where}", rows, Path(str(self.args.output_dir)))
         if step > 0:
             return
         # What the two score passes differ by, in nats: the tokens are the same, so only rounding may show.

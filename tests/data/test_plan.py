@@ -139,8 +139,9 @@ def test_an_epoch_uses_every_example_once_but_for_an_incomplete_step(
 @given(PREFERENCES, SETTINGS)
 def test_a_smaller_request_is_a_prefix_of_a_larger_one(data: list[Preference], chosen: dict[str, Any]) -> None:
     full = _plan_or_reject(data, chosen)
-    less = build_plan(data, **{**chosen, "weak": chosen["weak"] // 2})
-    dpo = build_plan(data, **{**chosen, "weak": 0, "strong": 1})
+    # Fewer negatives may leave a step without one.
+    less = _plan_or_reject(data, {**chosen, "weak": chosen["weak"] // 2})
+    dpo = _plan_or_reject(data, {**chosen, "weak": 0, "strong": 1})
     for whole, part, pair in zip(full.groups, less.groups, dpo.groups, strict=True):
         assert whole.example == part.example == pair.example
         assert whole.candidates[: len(part.candidates)] == part.candidates
@@ -149,8 +150,7 @@ def test_a_smaller_request_is_a_prefix_of_a_larger_one(data: list[Preference], c
 
 @given(PREFERENCES, SETTINGS)
 def test_weak_source_changes_the_responses_not_the_prompts(data: list[Preference], chosen: dict[str, Any]) -> None:
-    _plan_or_reject(data, chosen)
-    plans = [build_plan(data, **{**chosen, "weak_source": s}) for s in ("chosen", "rejected", "both")]
+    plans = [_plan_or_reject(data, {**chosen, "weak_source": s}) for s in ("chosen", "rejected", "both")]
     owners = [[[c.example for c in group.candidates] for group in plan.groups] for plan in plans]
     assert owners[0] == owners[1] == owners[2]
 
@@ -225,8 +225,25 @@ def test_masked_candidates_are_kept_with_their_reason() -> None:
     assert [c.masked for c in plan.groups[0].candidates] == [None, None, EQUALS_POSITIVE, EQUALS_POSITIVE]
     refusals = [row.model_copy(update={"rejected": (Response(text="No."),)}) for row in rows(4)]
     assert plan_of(refusals, weak_source="rejected").summary.masked == {REPEATS: 8}
-    hopeless = [row.model_copy(update={"rejected": (row.chosen,)}) for row in rows(4)]
-    assert plan_of(hopeless, weak=0).summary.groups_without_negatives == 4
+    hopeless = [row.model_copy(update={"rejected": (row.chosen,)}) for row in rows(3)]
+    plan = plan_of([*hopeless, rows(4)[3]], weak=0)
+    assert plan.summary.groups_without_negatives == 3
+
+
+def test_a_step_with_nothing_to_compare_is_an_error_that_names_its_rows() -> None:
+    """Its loss would be 0 and its gradient too, and momentum would move the weights all the same."""
+    hopeless = [row.model_copy(update={"rejected": (row.chosen,)}) for row in rows(6)[:5]]
+    data = [*hopeless, rows(6)[5]]
+    with pytest.raises(PlanError) as caught:
+        plan_of(data, weak=0, groups_per_step=2, epochs=2)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "8 problems in the plan: steps with nothing to compare:"
+    assert all("no negative is left after masking" in line for line in lines[1:9])
+    named = [line.strip().partition(": ")[0] for line in lines[1:9]]
+    assert set(named) <= {row.source for row in hopeless}
+    assert lines[9].startswith("Remove these rows")
+    # One row with a negative in every step is enough.
+    assert plan_of(data, weak=0, groups_per_step=6).summary.groups_without_negatives == 5
 
 
 def test_rows_with_too_few_rejected_responses_have_fewer_candidates_and_are_counted() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from epa_bench.core.files import atomic_write_text
+from epa_bench.core.notices import Notice
 from epa_bench.training import run
 from tests.tiny import Problem, Trained, same_weights, tiny_problem, train
 
@@ -69,10 +70,31 @@ def test_stopped_behind_the_last_step(
     assert resumed.log_bytes == whole.log_bytes
 
 
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "trainer_state.json"])
+def test_a_bit_flipped_in_the_newest_checkpoint(problem: Problem, whole: Trained, tmp_path: Path, file: str) -> None:
+    """It goes on from the one before."""
+
+    def stop(step: int, _: int) -> None:
+        if step == 5:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        train(problem, tmp_path, batch=4, accumulation=2, save_steps=1, report=stop)
+    damaged = tmp_path / "checkpoints" / "checkpoint-4" / file
+    content = bytearray(damaged.read_bytes())
+    content[len(content) // 2] ^= 1
+    damaged.write_bytes(content)
+    with pytest.warns(Notice, match=rf"checkpoint-4 \({file} is not what was written\).* goes on from checkpoint-3"):
+        resumed, done = resume(problem, tmp_path, 1)
+    assert done == [4, 5]
+    assert same_weights(resumed, whole)
+    assert resumed.log_bytes == whole.log_bytes
+
+
 KILLED = """
     import os, signal, sys
     from pathlib import Path
-    from epa_bench.training.callbacks import SealCheckpoints
+    from epa_bench.training.seal import SealCheckpoints
     from epa_bench.training.trainer import PreferenceTrainer
     from tests.tiny import tiny_problem, train
 

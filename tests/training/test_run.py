@@ -1,4 +1,4 @@
-"""Whole checkpoints, the log file, the arguments."""
+"""What a training leaves, and its arguments."""
 
 from pathlib import Path
 
@@ -6,7 +6,6 @@ import pytest
 from transformers import TrainingArguments
 
 from epa_bench.training import run
-from epa_bench.training.callbacks import last_whole_checkpoint
 from tests.tiny import Problem, tiny_problem, train
 
 
@@ -15,40 +14,14 @@ def problem() -> Problem:
     return tiny_problem(1, 0)
 
 
-def checkpoint(folder: Path, step: int, *, sealed: bool) -> Path:
-    path = folder / f"checkpoint-{step}"
-    path.mkdir(parents=True)
-    (path / "model.safetensors").touch()
-    if sealed:
-        (path / "complete").touch()
-    return path
-
-
-def test_the_newest_sealed_checkpoint_is_found_by_number(tmp_path: Path) -> None:
-    checkpoint(tmp_path, 9, sealed=True)
-    newest = checkpoint(tmp_path, 10, sealed=True)
-    torn = checkpoint(tmp_path, 100, sealed=False)
-    assert last_whole_checkpoint(tmp_path) == newest
-    assert not torn.exists()
-    assert (tmp_path / "checkpoint-9").exists()
-
-
-def test_torn_checkpoints_alone_are_removed(tmp_path: Path) -> None:
-    for step in (2, 4):
-        checkpoint(tmp_path, step, sealed=False)
-    assert last_whole_checkpoint(tmp_path) is None
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_without_a_folder_there_is_no_checkpoint(tmp_path: Path) -> None:
-    assert last_whole_checkpoint(tmp_path / "none") is None
-
-
-def test_a_training_leaves_its_log_and_nothing_else(problem: Problem, tmp_path: Path) -> None:
+def test_a_training_leaves_its_log_and_its_checkpoints(problem: Problem, tmp_path: Path) -> None:
+    """Until the model is saved a kill would cost the training, so that step removes them."""
     reports: list[tuple[int, int]] = []
     trained = train(
         problem, tmp_path, loss="dpo", save_steps=2, report=lambda done, total: reports.append((done, total))
     )
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "training_log.jsonl"]
+    run.remove_checkpoints(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["training_log.jsonl"]
     assert len(trained.log_bytes.splitlines()) == problem.steps
     assert reports == [(step, problem.steps) for step in range(1, problem.steps + 1)]

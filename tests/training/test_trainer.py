@@ -208,16 +208,42 @@ def test_a_loss_that_is_not_finite_names_its_step_and_groups(problems: dict[Loss
                 lambda _, args, output: output.masked_fill((args[0] == token)[..., None], math.nan)
             )
 
-    with pytest.raises(TrainingError, match=r"the loss is not finite at step 2, groups \[3\] of the micro-batch"):
-        train(problem, tmp_path, loss="dpo", batch=4, accumulation=2, model=model, report=spoil)
+    with pytest.raises(TrainingError) as caught:
+        train(problem, tmp_path, loss="dpo", batch=4, accumulation=2, model=model, report=spoil, save_steps=1)
+    row = problem.preferences[problem.groups[19].example].source
+    assert str(caught.value) == (
+        f"the loss is not finite at step 2, over these rows:\n  {row}\nLower the learning rate or beta, or look at "
+        f"these rows. The last good checkpoint is {tmp_path / 'checkpoints' / 'checkpoint-2'}."
+    )
+
+
+def test_a_response_alone_without_a_finite_log_prob_is_named_with_its_own_row(
+    problems: dict[Loss, Problem], tmp_path: Path
+) -> None:
+    """A weak negative is a response of another row than the group's."""
+    problem, model = problems["epa"], tiny_model(0)
+    group = next(g for g in problem.groups if g.step == 1 and all(c.masked is None for c in g.candidates))
+    foreign = group.candidates[-1]
+    sequence = counted(problem, group)[-1]
+    reference = {**problem.reference}
+    reference[sequence_key(sequence)] = reference[sequence_key(sequence)].model_copy(update={"logp": -math.inf})
+    with pytest.raises(TrainingError, match="not finite at step 1") as caught:
+        train(replace(problem, reference=reference), tmp_path, model=model)
+    rows = [problem.preferences[example].source for example in (group.example, foreign.example)]
+    assert str(caught.value).splitlines()[1:3] == [f"  {row}" for row in rows]
+    assert str(caught.value).endswith("No checkpoint was saved before it.")
 
 
 def test_an_infinite_gradient_of_a_finite_loss_is_not_saved(problems: dict[Loss, Problem], tmp_path: Path) -> None:
     model = tiny_model(0)
     steps = iter([1.0, 1.0, math.inf])
     cast(Any, head_of(model).weight).register_hook(lambda gradient: gradient * next(steps))
-    with pytest.raises(TrainingError, match=r"the grad_norm is (inf|nan) at step 2"):
+    with pytest.raises(TrainingError, match=r"the grad_norm is (inf|nan) at step 2") as caught:
         train(problems["dpo"], tmp_path, loss="dpo", model=model, save_steps=1)
+    problem = problems["dpo"]
+    rows = [problem.preferences[group.example].source for group in problem.groups if group.step == 2]
+    assert str(caught.value).splitlines()[1:-1] == [f"  {row}" for row in rows]
+    assert str(caught.value).endswith("checkpoint-2.")
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["checkpoint-1", "checkpoint-2"]
 
 
