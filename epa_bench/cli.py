@@ -1,5 +1,6 @@
 """The command line: verbs, no logic."""
 
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Train EPA, DPO and their controls from one reference, evaluate every checkpoint, and table the margin.",
     epilog="Exit codes: 0 done, 1 a bug, 3 configuration, 4 data, 5 checkpoint, 6 store or disk, 7 plan, 8 training, "
-    "9 suite, 10 a worker died, 130 interrupted (rerun to go on).",
+    "9 suite, 10 a worker died, 12 hub, 130 interrupted (rerun to go on).",
 )
 
 _PLAIN_WIDTH = 150
@@ -92,6 +93,24 @@ def table(
     from epa_bench.pipeline.table import write_table
 
     _show_board(write_table(_open(sweep, overrides, suites)), json_path, full=full)
+
+
+@app.command()
+def push(
+    sweep: SweepFile,
+    arm: Annotated[str, typer.Argument(metavar="ARM", help="An arm, as the table names it.")],
+    seed: Annotated[int, typer.Option("--seed", help="Which of its training seeds.")],
+    repo: Annotated[str, typer.Option("--repo", metavar="OWNER/NAME", help="Where on the hub; made if it is absent.")],
+    private: Annotated[bool, typer.Option("--private", help="Make the repository private.")] = False,
+    overrides: Overrides = [],
+    suites: SuiteFolders = [],
+    json_path: JsonPath = None,
+) -> None:
+    """Publish a trained checkpoint with its model card on the Hugging Face hub; the token is read from HF_TOKEN."""
+    from epa_bench.pipeline.push import push_checkpoint
+
+    pushed = push_checkpoint(_open(sweep, overrides, suites), arm, seed, repo, private=private)
+    _show_rows([dataclasses.asdict(pushed)], json_path)
 
 
 @app.command()
