@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from epa_bench import __version__
 from epa_bench.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, EpaBenchError
+from epa_bench.execution.launcher import is_follower
 
 app = typer.Typer(
     name="epa-bench",
@@ -150,6 +152,8 @@ def version(
 
 def main() -> None:
     """Entry point: turns errors a user can mend into one message and an exit code."""
+    if is_follower(os.environ):
+        return
     with _exit_codes():
         # Typer takes Ctrl-C for itself and, outside its standalone mode, only returns the code.
         if app(standalone_mode=False) == INTERRUPTED_EXIT_CODE:

@@ -202,7 +202,7 @@ class Training(Record):
     """Shared by every method. Names are those of transformers.TrainingArguments."""
 
     per_device_train_batch_size: Count = 8
-    """Comparison groups a forward pass."""
+    """Comparison groups a forward pass; fewer where a rank's share of the step is smaller (`execution.processes`)."""
 
     gradient_accumulation_steps: Count = 4
     """Forward passes an optimizer step. Results depend on the product with the batch size, not on the split."""
@@ -233,6 +233,10 @@ class Training(Record):
     dtype: Literal["float32", "bfloat16"] = "float32"
     gradient_checkpointing: bool = False
 
+    fsdp: bool = False
+    """Shards weights, gradients and optimizer state over the ranks (`execution.processes`) with FSDP2, instead of
+    keeping a copy on each."""
+
     validation: Validation | None = None
     """Evaluation on held-out rows while training, and which checkpoint to keep by it."""
 
@@ -250,7 +254,7 @@ class Training(Record):
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
 
-_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation"}
+_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation", "fsdp"}
 
 
 class Engine(Record):
@@ -303,6 +307,10 @@ class Execution(Record):
 
     workers: Count | None = None
     """Processes side by side; on CPU one a core by default (one thread each), on CUDA one."""
+
+    processes: Count = 1
+    """Ranks a training is spread over, a GPU each; must divide the groups of an optimizer step. Each takes its share of
+    the step, so results agree up to rounding."""
 
 
 class Sweep(Record):

@@ -23,15 +23,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def default_workers(device: Device) -> int:
-    """One process on CUDA; on CPU one a core up to four, which then share the cores as threads."""
-    return 1 if device == "cuda" else min(cores(), 4)
+def default_workers(device: Device, processes: int = 1) -> int:
+    """One on CUDA; on CPU one a core up to four, which then share the cores as threads.
+
+    `processes`: ranks of a training, which need a core each.
+    """
+    return 1 if device == "cuda" else min(max(1, cores() // processes), 4)
 
 
-def worker_threads() -> int:
-    """Threads of a worker process, whatever number of workers a sweep asks for.
+def worker_threads(processes: int = 1) -> int:
+    """Threads of a worker process, or of each of its ranks, whatever number of workers a sweep asks for.
 
     torch's sums and activations round differently with another number of threads, so one that followed the number of
     workers would make results depend on it.
     """
-    return max(1, cores() // default_workers("cpu"))
+    return max(1, cores() // default_workers("cpu") // processes)

@@ -20,6 +20,8 @@ from epa_bench.core.notices import forward_notices
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec
 from epa_bench.execution.device import worker_threads
+from epa_bench.execution.launcher import forget_launcher
+from epa_bench.execution.lifeline import end_with_parent
 
 RunCell = Callable[[CellSpec, Callable[[int, int], None]], None]
 """Computes one cell, in a worker process; picklable."""
@@ -129,13 +131,8 @@ def _start_worker(lifeline: Connection, queue: Any, threads: int) -> None:
     _reports = queue
     forward_notices(queue.put)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    end_with_parent(lifeline)
+    forget_launcher()
     # Before torch is imported. Two processes with a thread for every core each are many times slower than one.
     os.environ["OMP_NUM_THREADS"] = str(threads)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    threading.Thread(target=_end_with_parent, args=(lifeline,), daemon=True).start()
-
-
-def _end_with_parent(lifeline: Connection) -> None:
-    # The parent holds the other end and never writes: this returns when it closes it, or dies.
-    lifeline.poll(None)
-    os._exit(1)

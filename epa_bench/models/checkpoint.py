@@ -1,11 +1,13 @@
 """Loading and saving models and tokenizers: safetensors only, dropout off, the reference's identity kept beside."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
@@ -130,10 +132,17 @@ def new_model(shape: ScratchModel, tokenizer: PreTrainedTokenizerBase, *, seed: 
 
 
 def save_checkpoint(
-    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, identity: dict[str, object]
+    folder: Path,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    identity: dict[str, object],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
-    """Weights as safetensors, tokenizer, and `epa_bench.json` with the identity."""
-    model.save_pretrained(folder)
+    """Weights as safetensors, tokenizer, and `epa_bench.json` with the identity.
+
+    `weights` by name instead of the model's own, where it holds only shards of them.
+    """
+    model.save_pretrained(folder, state_dict=None if weights is None else dict(weights))
     tokenizer.save_pretrained(folder)
     write_json(folder / IDENTITY_FILE, identity)
 

@@ -155,9 +155,9 @@ class SweepCells:
         training = self.sweep.training
         config = {
             "text": self._text,
-            # As training computes: fp32 weights, with bf16 autocast where training uses it.
-            "dtype": "float32",
-            "autocast": training.dtype == "bfloat16",
+            # As training computes: in bf16 with autocast over fp32 weights, but sharded with bf16 weights.
+            "dtype": training.dtype if training.fsdp else "float32",
+            "autocast": training.dtype == "bfloat16" and not training.fsdp,
             "batch_tokens": self.sweep.engine.score_tokens,
         }
         return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
@@ -169,6 +169,8 @@ class SweepCells:
             "training": self.sweep.training.recipe(),
             "text": self._text,
             "dtype": "float32",
+            # Sums over ranks round differently, and a checkpoint is continued by as many ranks as wrote it.
+            "processes": self.sweep.execution.processes,
         }
         inputs = {"preferences": self.preferences, "plan": self.plan(arm, seed), "own_scores": self.own_scores}
         if arm.weak:

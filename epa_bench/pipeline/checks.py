@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import Training
+from epa_bench.config.schema import Execution, Training
 from epa_bench.config.trackers import missing_packages
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
@@ -13,6 +13,7 @@ from epa_bench.losses.spec import LossSpec
 from epa_bench.losses.table import get_loss
 
 _DEFAULTS = Training()
+_ONE = Execution().processes
 
 STORE_FOLDER = "store"
 """Inside output.folder, beside a folder for each sweep."""
@@ -55,12 +56,10 @@ def _check_options(name: str, options: Any, spec: LossSpec) -> Iterator[tuple[Lo
 
 def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
     """More weak negatives than other groups in an optimizer step: no data could serve them."""
-    training = raw.get("training")
-    training = training if isinstance(training, dict) else {}
-    batch = training.get("per_device_train_batch_size", _DEFAULTS.per_device_train_batch_size)
-    accumulation = training.get("gradient_accumulation_steps", _DEFAULTS.gradient_accumulation_steps)
-    if not isinstance(batch, int) or not isinstance(accumulation, int):
+    step = _step(raw)
+    if step is None:
         return
+    batch, accumulation = step
     others = batch * accumulation - 1
     for name, method in _methods(raw).items():
         from_step = "step" in _listed(method.get("weak_pool", "step"))
@@ -71,6 +70,26 @@ def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
                     f"`methods.{name}.weak`: {count} weak negatives, but a step of {batch} x {accumulation} groups has "
                     f"only {others} other prompts; lower it, enlarge the step, or set weak_pool: dataset",
                 )
+
+
+def check_ranks(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """A step that its ranks cannot share out evenly; sharding without ranks."""
+    processes = _section(raw, "execution").get("processes", _ONE)
+    if not isinstance(processes, int) or processes < 1:
+        return
+    if processes == 1 and _section(raw, "training").get("fsdp") is True:
+        yield (
+            ("training", "fsdp"),
+            "`training.fsdp`: shards over the ranks of a training, but `execution.processes` is 1; raise it, or leave "
+            "fsdp out",
+        )
+    step = _step(raw)
+    if step is not None and step[0] * step[1] % processes:
+        yield (
+            ("execution", "processes"),
+            f"`execution.processes`: {processes} ranks cannot share a step of {step[0]} x {step[1]} groups evenly; "
+            f"choose a number that divides {step[0] * step[1]}",
+        )
 
 
 def check_names(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
@@ -104,6 +123,19 @@ def check_trackers(loaded: LoadedSweep) -> None:
             f"{where}: `output.report_to` needs the package {package}, which is not installed; "
             f"`pip install {package}`, or leave the tracker out"
         )
+
+
+def _step(raw: dict[str, Any]) -> tuple[int, int] | None:
+    """(batch size, accumulation); None for what the schema will refuse."""
+    training = _section(raw, "training")
+    batch = training.get("per_device_train_batch_size", _DEFAULTS.per_device_train_batch_size)
+    accumulation = training.get("gradient_accumulation_steps", _DEFAULTS.gradient_accumulation_steps)
+    return (batch, accumulation) if isinstance(batch, int) and isinstance(accumulation, int) else None
+
+
+def _section(raw: dict[str, Any], name: str) -> dict[str, Any]:
+    section = raw.get(name)
+    return section if isinstance(section, dict) else {}
 
 
 def _listed(value: Any) -> list[Any]:

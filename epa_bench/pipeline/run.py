@@ -1,5 +1,6 @@
 """Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +13,16 @@ from epa_bench.core.files import atomic_write_text
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import default_workers, resolve_device
+from epa_bench.execution.launcher import launched_settings
 from epa_bench.execution.local import run_cells
+from epa_bench.execution.ranks import run_on_ranks
 from epa_bench.pipeline.cells import SweepCells, in_order
 from epa_bench.pipeline.checks import (
     STORE_FOLDER,
     check_baseline,
     check_losses,
     check_names,
+    check_ranks,
     check_step_size,
     check_trackers,
 )
@@ -56,8 +60,15 @@ def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> 
     """
     loaded = load_sweep(
         document,
-        overrides,
-        [check_names, check_losses, check_step_size, check_baseline, lambda raw: suites.problems(raw.get("suites"))],
+        [*launched_settings(os.environ), *overrides],
+        [
+            check_names,
+            check_losses,
+            check_step_size,
+            check_ranks,
+            check_baseline,
+            lambda raw: suites.problems(raw.get("suites")),
+        ],
     )
     sweep = loaded.config
     definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
@@ -91,7 +102,8 @@ def run_stage(run: Run, stage: Stage) -> None:
     if any(cell.step == "train" and cell.digest not in done for cell in cells):
         check_trackers(run.loaded)
     device = run.cells.device
-    workers = run.sweep.execution.workers or default_workers(device)
+    execution = run.sweep.execution
+    workers = execution.workers or default_workers(device, execution.processes)
     with SweepProgress(len(cells), len(done)) as progress:
         run_cells(
             cells,
@@ -111,12 +123,28 @@ class CellRunner:
     device: str
 
     def __call__(self, spec: CellSpec, report: Callable[[int, int], None]) -> None:
-        store = Store(self.store_root)
-        step = STEPS[spec.step]
-
         def work(folder: Path) -> None:
-            inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
-            body = step.load()
-            body(StepContext(spec.config, spec.hints, inputs, folder, self.device, report))
+            body = CellBody(self.store_root, self.device, spec, folder)
+            ranks = spec.config.get("processes", 1)
+            if ranks > 1:
+                run_on_ranks(body, ranks, report)
+            else:
+                body(report)
 
-        store.compute(spec, work, resumes=step.resumes)
+        Store(self.store_root).compute(spec, work, resumes=STEPS[spec.step].resumes)
+
+
+@dataclass(frozen=True)
+class CellBody:
+    """What a cell does, in its staging folder: one process, or each of its ranks."""
+
+    store_root: Path
+    device: str
+    spec: CellSpec
+    folder: Path
+
+    def __call__(self, report: Callable[[int, int], None]) -> None:
+        store, spec = Store(self.store_root), self.spec
+        inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
+        body = STEPS[spec.step].load()
+        body(StepContext(spec.config, spec.hints, inputs, self.folder, self.device, report))

@@ -9,11 +9,12 @@ from epa_bench.core.records import Group, Preference, ReferenceScore
 from epa_bench.data.plan import permute_steps
 from epa_bench.losses.table import get_loss
 from epa_bench.models import card
-from epa_bench.models.checkpoint import load_tokenizer, save_checkpoint
+from epa_bench.models.checkpoint import load_tokenizer
 from epa_bench.models.tokenizers import check_same_tokenizer
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import Opened, open_checkpoint
 from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
+from epa_bench.training.distributed import is_first_rank, join_ranks, leave_ranks, save_trained
 from epa_bench.training.preference import Outcome, train_preference
 from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.trackers import tracking_arguments
@@ -22,8 +23,9 @@ from epa_bench.training.trackers import tracking_arguments
 def run(context: StepContext) -> None:
     """Writes `model/`, `training_log.jsonl`, and `validation_log.jsonl` where rows are held out.
 
-    Raises PlanError, TrainingError or CheckpointError.
+    Also run by several ranks, each with the same context. Raises PlanError, TrainingError or CheckpointError.
     """
+    join_ranks(context.device)
     arm = context.config["arm"]
     settings = Training.model_validate({**context.config["training"], "save_steps": context.hints["save_steps"]})
     groups: Sequence[Group] = context.records("plan", "plan.jsonl", Group)
@@ -33,7 +35,9 @@ def run(context: StepContext) -> None:
     preferences = context.preferences("train")
     if get_loss(arm["loss"]).needs_gold:
         check_gold(arm["loss"], [*groups, *held_out], preferences)
-    opened = open_checkpoint(context, context.reference_folder())
+    # What is sharded may never be whole on one GPU.
+    opening = dataclasses.replace(context, device="cpu") if settings.fsdp else context
+    opened = open_checkpoint(opening, context.reference_folder())
     encode = encoder_of(preferences, opened.renderer.encode)
     reference = _reference_scores(context)
     outcome = train_preference(
@@ -56,7 +60,9 @@ def run(context: StepContext) -> None:
         tracking=tracking_arguments(context.hints),
     )
     _save(context, opened, preferences, outcome)
-    remove_checkpoints(context.folder)
+    if is_first_rank():
+        remove_checkpoints(context.folder)
+    leave_ranks()
 
 
 def _reference_scores(context: StepContext) -> dict[str, ReferenceScore]:
@@ -78,7 +84,9 @@ def _save(context: StepContext, opened: Opened, preferences: Sequence[Preference
         "recipe": dict(context.config),
         **chosen,
     }
-    save_checkpoint(folder, opened.model, opened.tokenizer, identity)
+    save_trained(folder, opened.model, opened.tokenizer, identity)
+    if not is_first_rank():
+        return
     trust = context.config["text"]["trust_remote_code"]
     check_same_tokenizer(opened.tokenizer, load_tokenizer(folder, trust_remote_code=trust))
     card.write_card(

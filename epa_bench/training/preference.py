@@ -11,6 +11,7 @@ from epa_bench.config.schema import Training
 from epa_bench.losses.table import get_loss
 from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.batches import GroupCollator, GroupDataset
+from epa_bench.training.distributed import rank_arguments, sum_gradients_in_fp32
 from epa_bench.training.memory import check_memory
 from epa_bench.training.run import run_trainer, training_arguments
 from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
@@ -62,10 +63,27 @@ def train_preference(
     pairs, where `settings` ask for them; `callbacks`: called as by any Trainer, before this package's own; `tracking`:
     further TrainingArguments that decide no result (`report_to`, `run_name`). Raises TrainingError where the training
     cannot fit into memory, does not start where it must, or a loss or gradient is not finite.
+
+    Under torchrun or `accelerate launch` every rank calls this with the same arguments and its own copy of the model;
+    the ranks share the groups of each step, and the first one writes. With `settings.fsdp` the model's parameters are
+    shards afterwards, which `distributed.save_trained` puts together. Raises ConfigError where the ranks cannot share a
+    step evenly.
     """
     score_pass = choose_score_pass(model, longest=longest)
-    check_memory(model, dataset, settings, score_pass)
+    if not settings.fsdp:
+        # What a rank holds of a sharded model is not estimated.
+        check_memory(model, dataset, settings, score_pass)
     held_out = settings.validation
+    arguments = training_arguments(
+        folder,
+        device=device,
+        seed=seed,
+        learning_rate=learning_rate,
+        **_from_settings(settings, steps),
+        **rank_arguments(settings, device),
+        **(tracking or {}),
+    )
+    sum_gradients_in_fp32(arguments)
     trainer_class = PreferenceTrainer if held_out is None else ValidatedTrainer
     trainer = trainer_class(
         loss=get_loss(loss),
@@ -74,14 +92,7 @@ def train_preference(
         nll=nll,
         dtype=settings.dtype,
         model=model,
-        args=training_arguments(
-            folder,
-            device=device,
-            seed=seed,
-            learning_rate=learning_rate,
-            **_from_settings(settings, steps),
-            **(tracking or {}),
-        ),
+        args=arguments,
         score_pass=score_pass,
         data_collator=GroupCollator(candidates),
         train_dataset=dataset,
@@ -91,7 +102,7 @@ def train_preference(
     if held_out is not None and held_out.load_best_model_at_end:
         keep_best(trainer)
     log = run_trainer(trainer, folder, report, rows_of_step=trainer.rows_of_step)
-    if held_out is not None:
+    if held_out is not None and trainer.is_world_process_zero():
         write_validation_log(trainer.state, folder)
     return Outcome(log[-1], chosen_by(held_out, trainer.state) if held_out is not None else None)
 
@@ -100,8 +111,6 @@ def _from_settings(settings: Training, steps: int) -> dict[str, Any]:
     """The sweep's settings as TrainingArguments."""
     arguments = settings.model_dump(
         include={
-            "per_device_train_batch_size",
-            "gradient_accumulation_steps",
             "lr_scheduler_type",
             "weight_decay",
             "max_grad_norm",

@@ -57,10 +57,13 @@ def run_trainer(
     trainer.add_callback(ReportProgress(report))
     trainer.add_callback(StopAtNonFinite(rows_of_step))
     trainer.add_callback(SealCheckpoints())
-    resume = last_whole_checkpoint(folder / _CHECKPOINTS)
+    # The first rank removes what is torn before the others look.
+    with trainer.args.main_process_first(local=False):
+        resume = last_whole_checkpoint(folder / _CHECKPOINTS)
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
-    atomic_write_text(folder / LOG_FILE, "".join(json.dumps(step, sort_keys=True) + "\n" for step in steps))
+    if trainer.is_world_process_zero():
+        atomic_write_text(folder / LOG_FILE, "".join(json.dumps(step, sort_keys=True) + "\n" for step in steps))
     return steps
 
 

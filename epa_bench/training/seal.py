@@ -11,6 +11,7 @@ from transformers.trainer import TRAINER_STATE_NAME
 from epa_bench.core.digest import file_sha256
 from epa_bench.core.files import write_json
 from epa_bench.core.notices import notice
+from epa_bench.training.distributed import wait_for_ranks
 
 SEAL = "complete"
 """Holds the sha256 of every other file. A kill while a checkpoint is written leaves one without it."""
@@ -20,6 +21,10 @@ class SealCheckpoints(TrainerCallback):
     """Seals a checkpoint once all of it is written."""
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        # Each rank has written a part of it.
+        wait_for_ranks()
+        if not state.is_world_process_zero:
+            return
         folder = checkpoint_at(Path(str(args.output_dir)), state.global_step)
         files = sorted(path for path in folder.rglob("*") if path.is_file())
         write_json(folder / SEAL, {path.relative_to(folder).as_posix(): file_sha256(path) for path in files})

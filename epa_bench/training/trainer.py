@@ -17,6 +17,7 @@ from epa_bench.losses.scores import GroupScores
 from epa_bench.losses.spec import LossSpec
 from epa_bench.models.logprobs import ResponseLogps, ScorePass
 from epa_bench.training.batches import GroupDataset
+from epa_bench.training.distributed import shard_on_cpu, sum_over_ranks
 from epa_bench.training.nonfinite import not_finite, rows_at_fault
 
 STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -56,6 +57,10 @@ class PreferenceTrainer(Trainer):
         self._tallies: dict[str, Tally] = {}
         self._examples: list[Tensor] = []
 
+    def create_accelerator_and_postprocess(self) -> None:
+        super().create_accelerator_and_postprocess()
+        shard_on_cpu(self)
+
     def compute_loss(
         self,
         model: torch.nn.Module,
@@ -91,8 +96,8 @@ class PreferenceTrainer(Trainer):
         return [dataset.source(example) for example in examples]
 
     def _gathered(self) -> dict[str, float]:
-        """The metrics gathered since the last call, each a mean over the groups that have it."""
-        means = {name: tally.mean() for name, tally in self._tallies.items()}
+        """The metrics gathered since the last call on all ranks, each a mean over the groups that have it."""
+        means = {name: tally.mean() for name, tally in sum_over_ranks(self._tallies).items()}
         self._tallies.clear()
         return {name: mean for name, mean in means.items() if mean is not None}
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -36,6 +37,11 @@ class Chosen:
 
 class ValidatedTrainer(PreferenceTrainer):
     """Adds evaluation: the arm's own loss and the metrics of training on `eval_dataset`, means over its groups."""
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> "DataLoader[Any]":
+        """All held-out pairs on every rank: unequal shares would be filled up with pairs that then count twice."""
+        assert isinstance(self.eval_dataset, Dataset)
+        return DataLoader(self.eval_dataset, self.args.per_device_eval_batch_size, collate_fn=self.data_collator)
 
     def prediction_step(
         self,

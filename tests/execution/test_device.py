@@ -37,14 +37,21 @@ def test_no_driver_is_no_cuda(machine: pytest.MonkeyPatch) -> None:
         device.resolve_device("cuda")
 
 
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (4, 4), (64, 4)])
-def test_default_workers(cores: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cores", "processes", "workers"),
+    [(1, 1, 1), (2, 1, 2), (4, 1, 4), (64, 1, 4), (2, 2, 1), (1, 2, 1), (7, 2, 3), (64, 8, 4)],
+)
+def test_default_workers(cores: int, processes: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "cores", lambda: cores)
-    assert device.default_workers("cpu") == workers
-    assert device.default_workers("cuda") == 1
+    assert device.default_workers("cpu", processes) == workers
+    assert device.default_workers("cuda", processes) == 1
 
 
-@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (4, 1), (64, 16)])
-def test_threads_follow_from_the_machine_alone(cores: int, threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("cores", "processes", "threads"), [(1, 1, 1), (2, 1, 1), (4, 1, 1), (64, 1, 16), (64, 8, 2), (2, 2, 1)]
+)
+def test_threads_follow_from_the_machine_alone(
+    cores: int, processes: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(device, "cores", lambda: cores)
-    assert device.worker_threads() == threads
+    assert device.worker_threads(processes) == threads

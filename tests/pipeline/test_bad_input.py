@@ -55,6 +55,12 @@ def refused(place: "Workplace", code: int, *words: str, arguments: tuple[str, ..
         ("methods.dpo={loss: simpo, options: {gamm: 1}}", ["`methods.dpo.options.gamm`", "did you mean `gamma`?"]),
         ("methods.dpo.weak=2", ["`methods.dpo.weak`", "dpo loss takes at most 0"]),
         ("methods.epa-1-1-2.weak=8", ["8 weak negatives", "4 x 2 groups", "7 other prompts"]),
+        (
+            "execution.processes=3",
+            ["`execution.processes`", "3 ranks cannot share a step of 4 x 2 groups", "divides 8"],
+        ),
+        ("execution.processes=0", ["`execution.processes`", "greater than or equal to 1"]),
+        ("training.fsdp=true", ["`training.fsdp`", "`execution.processes` is 1; raise it"]),
         ("methods.reference={loss: dpo}", ["`methods.reference`", "choose another name"]),
         ("table.baseline=sft", ["`table.baseline`", "'sft'", "dpo, dpo-nll, epa-1-1-2"]),
         ("suites.liniarity={}", ["unknown suite `liniarity`", "did you mean `linearity`?"]),

@@ -1,0 +1,172 @@
+"""One training on several ranks (processes): torch data parallel, or FSDP2 shards.
+
+The plan has fixed the groups of every optimizer step, so ranks only share them out: with R ranks of B groups a forward
+pass and A passes, rank r takes passes r, R + r, 2R + r, ... of the step, each B consecutive groups, and R * A * B is
+the step. Gradients are averaged over equal shares, which is the mean over the step.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from epa_bench.config.schema import Training
+from epa_bench.core.errors import ConfigError
+from epa_bench.losses.metrics import Tally
+from epa_bench.models.checkpoint import save_checkpoint
+
+if TYPE_CHECKING:
+    from transformers import Trainer, TrainingArguments
+
+RENDEZVOUS = "EPA_BENCH_RENDEZVOUS"
+"""Environment variable: the file through which ranks find each other. Under torchrun there is none, but a port."""
+
+
+def rank_count() -> int:
+    """Ranks of this training; 1 in an ordinary process."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
+
+
+def is_first_rank() -> bool:
+    """Whether this process writes the outputs."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def join_ranks(device: str) -> None:
+    """Connects the ranks that `execution.ranks` started, and gives each its GPU.
+
+    Does nothing in an ordinary process; under torchrun accelerate connects the ranks. Raises ConfigError where there
+    are fewer GPUs than ranks.
+    """
+    if RENDEZVOUS not in os.environ:
+        return
+    rank, count = int(os.environ["RANK"]), rank_count()
+    if device == "cuda":
+        if torch.cuda.device_count() < count:
+            raise ConfigError(
+                f"execution.processes: {count} ranks, but {torch.cuda.device_count()} GPUs are in sight; lower it, or "
+                "show more (CUDA_VISIBLE_DEVICES)"
+            )
+        torch.cuda.set_device(rank)
+    backend = "nccl" if device == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"file://{os.environ[RENDEZVOUS]}", rank=rank, world_size=count)
+
+
+def leave_ranks() -> None:
+    """Takes the connection down in good order, where there is one."""
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def wait_for_ranks() -> None:
+    """Returns when every rank is here."""
+    if dist.is_initialized():
+        dist.barrier()
+
+
+def share_of_step(settings: Training, ranks: int) -> tuple[int, int]:
+    """(groups a forward pass, passes) of each rank in an optimizer step: as many groups a pass as the settings allow.
+
+    Raises ConfigError where the groups of a step cannot be shared out evenly.
+    """
+    share, rest = divmod(settings.groups_per_step, ranks)
+    if rest:
+        raise ConfigError(
+            f"{ranks} ranks cannot share a step of {settings.per_device_train_batch_size} x "
+            f"{settings.gradient_accumulation_steps} groups evenly; choose a number of ranks that divides "
+            f"{settings.groups_per_step}"
+        )
+    batch = max(size for size in range(1, settings.per_device_train_batch_size + 1) if share % size == 0)
+    return batch, share // batch
+
+
+def rank_arguments(settings: Training, device: str) -> dict[str, Any]:
+    """What TrainingArguments need to know of the ranks. Raises ConfigError where they do not fit the settings."""
+    ranks = rank_count()
+    batch, accumulation = share_of_step(settings, ranks)
+    if settings.fsdp and ranks == 1:
+        raise ConfigError("training.fsdp shards over the ranks of a training, and there is one; raise their number")
+    arguments: dict[str, Any] = {
+        "per_device_train_batch_size": batch,
+        "gradient_accumulation_steps": accumulation,
+        # Every parameter is used in every pass. To look for unused ones costs time, and is wrong where a parameter is
+        # used behind the model's own outputs.
+        "ddp_find_unused_parameters": False,
+        # Every rank reads its own share; tensors of a first rank's batch could not be cut into equal parts.
+        "accelerator_config": {"split_batches": False, "dispatch_batches": False},
+    }
+    if ranks > 1 and device == "cpu":
+        arguments["ddp_backend"] = "gloo"
+    if settings.fsdp:
+        arguments["fsdp"] = True
+        arguments["fsdp_config"] = {"version": 2, "state_dict_type": "SHARDED_STATE_DICT"}
+    return arguments
+
+
+def sum_gradients_in_fp32(arguments: "TrainingArguments") -> None:
+    """Under FSDP2 in bf16, gathers and uses weights in bf16 but sums gradients in fp32, unlike accelerate.
+
+    There is no autocast then (its bf16 copies of the weights would outlive the shards they were made of), so the
+    reference is scored with bf16 weights too.
+    """
+    if arguments.fsdp_plugin_args is not None and arguments.bf16:
+        from torch.distributed.fsdp import MixedPrecisionPolicy
+
+        arguments.fsdp_plugin_args["mixed_precision_policy"] = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16, reduce_dtype=torch.float32
+        )
+
+
+def shard_on_cpu(trainer: "Trainer") -> None:
+    """Turns FSDP on where accelerate 1.15 leaves it out: on CPU it would go on with data parallelism, silently.
+
+    (`AcceleratorState.__init__` looks at its FSDP plugin for every kind of device but MULTI_CPU.) FSDP2 itself runs on
+    gloo.
+    """
+    if not trainer.args.fsdp or trainer.is_fsdp_enabled:
+        return
+    from accelerate.utils import (  # type: ignore[import-untyped]
+        DistributedType,
+        FullyShardedDataParallelPlugin,
+    )
+
+    state = trainer.accelerator.state
+    state.distributed_type = DistributedType.FSDP
+    state.fsdp_plugin = FullyShardedDataParallelPlugin(**trainer.args.fsdp_plugin_args)
+    trainer.is_fsdp_enabled = True
+
+
+def sum_over_ranks(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
+    """The tallies of the whole step; every rank has the same names in the same order."""
+    if not tallies or not dist.is_initialized():
+        return dict(tallies)
+    sums_M2 = torch.stack([torch.stack([tally.total, tally.count]) for tally in tallies.values()])
+    dist.all_reduce(sums_M2)
+    return {name: Tally(total, count) for name, (total, count) in zip(tallies, sums_M2, strict=True)}
+
+
+def save_trained(
+    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, identity: dict[str, object]
+) -> None:
+    """`save_checkpoint` by the first rank, of whole weights. Every rank must call it."""
+    weights = _whole_weights(model)
+    if is_first_rank():
+        save_checkpoint(folder, model, tokenizer, identity, weights)
+
+
+def _whole_weights(model: PreTrainedModel) -> dict[str, Tensor] | None:
+    """The weights of a model that FSDP2 has sharded, gathered on the first rank's CPU; None for one that is whole."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    from torch.distributed.fsdp import FSDPModule
+
+    if not isinstance(model, FSDPModule):
+        return None
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    weights = cast(dict[str, Tensor], get_model_state_dict(model, options=whole))
+    # Gathered apart, tied weights are no longer one tensor, of which `save_pretrained` would keep one name.
+    return {name: tensor for name, tensor in weights.items() if name not in model.all_tied_weights_keys}
