@@ -67,11 +67,18 @@ class LossSpec:
 
     options: tuple[Option, ...] = ()
 
+    min_strong: int = 1
+    """Fewest strong negatives a group may be planned with; 0 where weak ones alone will do."""
+
     max_strong: int | None = 1
     """Most strong negatives a group may have; None is any number."""
 
     max_weak: int | None = 0
     """Most weak negatives a group may have; None is any number."""
+
+    pushes_by_count: bool = False
+    """With options at their defaults, the positive's weight at step 0 is (S + W) / (1 + S + W), as in one softmax over
+    equal candidates: what `control: learning_rate` matches."""
 
     couples_batch: bool = False
     """A group's loss depends on the other groups of the micro-batch, so results change with its size."""

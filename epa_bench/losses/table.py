@@ -29,8 +29,10 @@ _SPECS = (
             Option("weight_weak", 1.0, "weight of every weak negative in the softmax", above=0),
             Option("weight_positive", 1.0, "weight of the positive, Energy Discrepancy's w", above=0),
         ),
+        min_strong=0,
         max_strong=None,
         max_weak=None,
+        pushes_by_count=True,
     ),
     LossSpec(
         name="dpo",
@@ -38,6 +40,7 @@ _SPECS = (
         source="Rafailov et al. 2023, arXiv 2305.18290, eq. 7",
         entry="epa_bench.losses.dpo:loss_of_groups",
         step0=step0.log_of_candidates,
+        pushes_by_count=True,
     ),
     LossSpec(
         name="sdpo",
@@ -46,6 +49,7 @@ _SPECS = (
         entry="epa_bench.losses.sdpo:sdpo",
         step0=step0.log_of_candidates,
         max_strong=None,
+        pushes_by_count=True,
     ),
     LossSpec(
         name="infonca",

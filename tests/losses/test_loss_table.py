@@ -102,6 +102,17 @@ def test_raising_the_positive_and_lowering_a_negative_lower_the_loss(spec: LossS
     assert (grad_GK[:, 1:] > 0).all()
 
 
+@pytest.mark.parametrize("spec", [spec for spec in LOSSES.values() if spec.max_strong is None or spec.pushes_by_count])
+def test_push_on_the_positive_follows_from_counts_only_where_the_table_says_so(spec: LossSpec) -> None:
+    """dL/ds+ where policy == reference, for 1 to 4 negatives."""
+    for negatives in range(1, 2 if spec.max_strong == 1 else 5):
+        logps = torch.full((1, 1 + negatives), -20.0, requires_grad=True)
+        batch = groups(spec, logps)
+        (grad_GK,) = torch.autograd.grad(spec.load()(batch).sum(), logps)
+        share = negatives / (1 + negatives)
+        assert (float(grad_GK[0, 0]) == pytest.approx(-batch.beta * share)) == spec.pushes_by_count
+
+
 @EVERY_LOSS
 def test_a_group_depends_on_its_batch_only_if_the_table_says_so(spec: LossSpec) -> None:
     logps = -20 + 5 * torch.randn(8, candidates(spec), generator=torch.Generator().manual_seed(8))
