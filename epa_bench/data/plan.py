@@ -3,7 +3,8 @@
 Weak negatives come from a whole optimizer step or the whole data set, never from a micro-batch, so no result depends
 on GPU memory, accumulation or world size. Every draw has its own stream, seeded by (data, data seed, epoch, example)
 and by nothing of the method: so all methods see the same examples in the same order, and what a method asks more of is
-added behind what the others have (W = 2 draws the first two of W = 6; S = 1 the first of S = 3).
+added behind what the others have: W = 2 draws the first two of W = 6, S = 1 the first of S = 3, and S = 0 the weak
+negatives of any S. (A weak negative that repeats a strong one is masked only where that one is there.)
 """
 
 from collections import Counter
@@ -66,7 +67,7 @@ def build_plan(
     epochs: int,
     data_seed: int,
 ) -> Plan:
-    """Groups of 1 positive, up to S = `strong` strong and W = `weak` weak negatives.
+    """Groups of 1 positive, up to S = `strong` strong and W = `weak` weak negatives; one of the two may be 0.
 
     - Each epoch is a permutation of the examples; the examples left over behind its last full step are dropped.
     - Strong: S of the row's rejected responses without replacement, the same ones in every epoch (an epoch is another
@@ -77,6 +78,7 @@ def build_plan(
     Raises PlanError if the data cannot fill a step, no row has S rejected responses, a pool holds fewer than W other
     prompts, or masking leaves a whole step without a negative.
     """
+    assert strong or weak, "a group without negatives has no loss"
     per_epoch = len(preferences) // groups_per_step
     if per_epoch == 0:
         raise PlanError(

@@ -63,7 +63,7 @@ PREFERENCES = st.lists(
 )
 SETTINGS = st.fixed_dictionaries(
     {
-        "strong": st.integers(1, 3),
+        "strong": st.integers(0, 3),
         "weak": st.integers(0, 4),
         "weak_source": st.sampled_from(["chosen", "rejected", "both"]),
         "weak_pool": st.sampled_from(["step", "dataset"]),
@@ -71,7 +71,7 @@ SETTINGS = st.fixed_dictionaries(
         "epochs": st.integers(1, 3),
         "data_seed": st.integers(0, 5),
     }
-)
+).filter(lambda chosen: chosen["strong"] or chosen["weak"])
 
 
 def _plan_or_reject(data: list[Preference], chosen: dict[str, Any]) -> Plan:
@@ -138,6 +138,7 @@ def test_an_epoch_uses_every_example_once_but_for_an_incomplete_step(
 
 @given(PREFERENCES, SETTINGS)
 def test_a_smaller_request_is_a_prefix_of_a_larger_one(data: list[Preference], chosen: dict[str, Any]) -> None:
+    chosen = {**chosen, "strong": max(chosen["strong"], 1)}
     full = _plan_or_reject(data, chosen)
     # Fewer negatives may leave a step without one.
     less = _plan_or_reject(data, {**chosen, "weak": chosen["weak"] // 2})
@@ -146,6 +147,42 @@ def test_a_smaller_request_is_a_prefix_of_a_larger_one(data: list[Preference], c
         assert whole.example == part.example == pair.example
         assert whole.candidates[: len(part.candidates)] == part.candidates
         assert whole.candidates[:2] == pair.candidates
+
+
+def drawn(candidates: Sequence[Candidate]) -> list[tuple[int, int]]:
+    """Which responses, whether or not they count."""
+    return [(candidate.example, candidate.response) for candidate in candidates]
+
+
+@given(PREFERENCES, SETTINGS)
+def test_strong_and_weak_negatives_do_not_know_of_each_other(data: list[Preference], chosen: dict[str, Any]) -> None:
+    """1:S:0 and 1:0:W are 1:S:W without the others; only a mask may go with the candidate it repeats."""
+    chosen = {**chosen, "strong": max(chosen["strong"], 1), "weak": max(chosen["weak"], 1)}
+    full = _plan_or_reject(data, chosen)
+    strong_only = build_plan(data, **{**chosen, "weak": 0})
+    weak_only = build_plan(data, **{**chosen, "strong": 0})
+    for whole, strong, weak in zip(full.groups, strong_only.groups, weak_only.groups, strict=True):
+        assert whole.example == strong.example == weak.example
+        assert strong.candidates == (whole.candidates[0], *with_role(whole, "strong"))
+        assert drawn(weak.candidates[1:]) == drawn(with_role(whole, "weak"))
+        for alone, beside in zip(weak.candidates[1:], with_role(whole, "weak"), strict=True):
+            assert beside.masked == alone.masked or (alone.masked, beside.masked) == (None, REPEATS)
+
+
+def test_a_weak_negative_that_repeats_a_strong_one_counts_where_that_one_is_left_out() -> None:
+    """Every rejected response is the same refusal."""
+    refusals = [row.model_copy(update={"rejected": (Response(text="No."),)}) for row in rows(4)]
+    both = plan_of(refusals, weak=1, weak_source="rejected")
+    assert {c.masked for group in both.groups for c in with_role(group, "weak")} == {REPEATS}
+    alone = plan_of(refusals, weak=1, weak_source="rejected", strong=0)
+    assert {c.masked for group in alone.groups for c in with_role(group, "weak")} == {None}
+    assert (alone.summary.masked, alone.summary.short_rows) == ({}, 0)
+
+
+def test_a_plan_without_negatives_is_a_mistake_of_the_program() -> None:
+    """The configuration refuses it."""
+    with pytest.raises(AssertionError, match="no loss"):
+        plan_of(rows(4), strong=0, weak=0)
 
 
 @given(PREFERENCES, SETTINGS)
@@ -291,8 +328,7 @@ def test_one_poor_step_of_the_last_epoch_fails_before_training() -> None:
 
 def test_a_plan_pinned_across_machines_and_versions() -> None:
     plan = plan_of(rows(6, rejected=2), groups_per_step=3, weak=1)
-    drawn = [[(c.example, c.response) for c in group.candidates] for group in plan.groups]
-    assert drawn == [
+    assert [drawn(group.candidates) for group in plan.groups] == [
         [(0, 0), (0, 2), (1, 0)],
         [(4, 0), (4, 1), (0, 0)],
         [(1, 0), (1, 2), (4, 2)],
