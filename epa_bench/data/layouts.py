@@ -8,6 +8,11 @@
 
 `prompt`, `chosen` and `rejected` are strings or lists of messages, as in TRL; `rejected` may be a list of either. Gold
 scores of pairs come from `score_chosen` and `score_rejected`, at top level or inside `metadata`.
+
+Scored responses are objects, or texts beside a column `scores`. UltraFeedback in full (openbmb/UltraFeedback) is of
+this layout: `instruction`, and `completions` with `response`, `overall_score` (1 to 10) and `fine-grained_score` (the
+mean of four ratings). As in its binarised forms, `custom_system_prompt`, which differs from completion to completion,
+is no part of the prompt.
 """
 
 import math
@@ -28,7 +33,9 @@ from epa_bench.data.turns import (
 _PROMPT_COLUMNS = ("prompt", "instruction")
 _SCORED_COLUMNS = ("responses", "completions")
 _TEXT_KEYS = ("response", "text", "content", "completion")
-_SCORE_KEYS = ("score", "overall_score")
+_SCORE_KEYS = ("score", "overall_score", "fine-grained_score")
+"""The first that all responses of a row have: they are of different scales."""
+
 _PROMPT_PARTS = ("system", "input")
 _FOREIGN_PROMPT_COLUMNS = ("question", "query", "context", *_PROMPT_PARTS)
 
@@ -152,8 +159,10 @@ def _parse_scored(row: Mapping[str, Any]) -> ParsedRow:
             f"expected a column prompt or instruction beside {column}, got {', '.join(map(str, row))}"
         )
     values = row[column]
-    if not isinstance(values, list) or len(values) < 2:
-        raise MalformedRowError(f"{column}: expected a list of at least two responses, got {describe(values)}")
+    if not isinstance(values, list):
+        raise MalformedRowError(f"{column}: expected a list of responses, got {describe(values)}")
+    if len(values) < 2:
+        raise DefectiveRowError("too few responses", f"{column} has {len(values)} of the two or more that compare")
     responses = _scored_responses(row, values, column)
     golds = [response.gold for response in responses if response.gold is not None]
     if len(set(golds)) == 1:
@@ -171,7 +180,7 @@ def _parse_scored(row: Mapping[str, Any]) -> ParsedRow:
 def _scored_responses(row: Mapping[str, Any], values: list[Any], column: str) -> list[Response]:
     """Responses that all have a gold score: from objects with both, or from strings beside a column `scores`."""
     if any(isinstance(value, Mapping) for value in values):
-        pairs = [_text_and_score(value, f"{column}[{index}]") for index, value in enumerate(values)]
+        pairs = _texts_and_scores(values, column)
     else:
         scores = row.get("scores")
         if not isinstance(scores, list) or len(scores) != len(values):
@@ -186,14 +195,21 @@ def _scored_responses(row: Mapping[str, Any], values: list[Any], column: str) ->
     return responses
 
 
-def _text_and_score(value: Any, column: str) -> tuple[Any, Any]:
-    if not isinstance(value, Mapping):
-        raise MalformedRowError(f"{column}: expected an object like the others, got {describe(value)}")
-    text = next((value[key] for key in _TEXT_KEYS if value.get(key) is not None), None)
-    score = next((value[key] for key in _SCORE_KEYS if value.get(key) is not None), None)
-    if text is None or score is None:
-        raise MalformedRowError(
-            f"{column}: expected a text ({', '.join(_TEXT_KEYS)}) and a score ({', '.join(_SCORE_KEYS)}), "
-            f"got the keys {', '.join(map(str, value))}"
-        )
-    return text, score
+def _texts_and_scores(values: list[Any], column: str) -> list[tuple[Any, Any]]:
+    texts, known = [], []
+    for index, value in enumerate(values):
+        if not isinstance(value, Mapping):
+            raise MalformedRowError(f"{column}[{index}]: expected an object like the others, got {describe(value)}")
+        text = next((value[key] for key in _TEXT_KEYS if value.get(key) is not None), None)
+        keys = [key for key in _SCORE_KEYS if value.get(key) is not None]
+        if text is None or not keys:
+            raise MalformedRowError(
+                f"{column}[{index}]: expected a text ({', '.join(_TEXT_KEYS)}) and a score ({', '.join(_SCORE_KEYS)}), "
+                f"got the keys {', '.join(map(str, value))}"
+            )
+        texts.append(text)
+        known.append(keys)
+    shared = [key for key in _SCORE_KEYS if all(key in keys for keys in known)]
+    if not shared:
+        raise MalformedRowError(f"{column}: expected one kind of score for all responses, got {known}")
+    return [(text, value[shared[0]]) for text, value in zip(texts, values, strict=True)]

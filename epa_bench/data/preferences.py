@@ -33,8 +33,8 @@ def read_preferences(
     """Reads (where, row) pairs. Raises one DataError that lists all problems.
 
     Malformed rows (a missing column, a wrong type) are always errors. Rows that teach nothing (`empty prompt`,
-    `empty response`, `identical responses`, `equal scores`, `prompts differ`) are errors too, or with
-    `invalid_rows="drop"` dropped and counted; of several rejected responses only the bad ones go.
+    `empty response`, `too few responses`, `identical responses`, `equal scores`, `prompts differ`) are errors too, or
+    with `invalid_rows="drop"` dropped and counted; of several rejected responses only the bad ones go.
     """
     preferences: list[Preference] = []
     problems: list[Problem] = []

@@ -130,7 +130,12 @@ def test_scored_responses_are_sorted_and_ties_at_the_top_counted() -> None:
         ({"prompt": "p", "chosen": "a", "rejected": "b", "score_rejected": float("nan")}, "got float nan"),
         ({"prompt": "p", "chosen": "a", "rejected": ["b", "c"], "score_rejected": 1}, "expected 2 scores"),
         ({"responses": [{"text": "a", "score": 1}] * 2}, "expected a column prompt or instruction beside responses"),
-        ({"prompt": "p", "responses": [{"text": "a", "score": 1}]}, "a list of at least two responses"),
+        ({"prompt": "p", "responses": "a"}, "responses: expected a list of responses, got str 'a'"),
+        ({"prompt": "p", "responses": None}, "responses: expected a list of responses, got nothing"),
+        (
+            {"prompt": "p", "responses": [{"text": "a", "score": 1}, {"text": "b", "overall_score": 1}]},
+            "responses: expected one kind of score for all responses, got [['score'], ['overall_score']]",
+        ),
         ({"prompt": "p", "responses": [{"text": "a", "score": 1}, {"text": "b"}]}, "responses[1]: expected a text (re"),
         ({"prompt": "p", "responses": [{"text": "a", "score": 1}, "b"]}, "responses[1]: expected an object like"),
         ({"prompt": "p", "responses": ["a", "b"]}, "scores: expected a list of 2 numbers, got nothing"),
@@ -167,6 +172,8 @@ DEFECTS: list[tuple[dict[str, Any], str]] = [
     ({"chosen": f"a{ANSWER_MARKER} x", "rejected": "a"}, "prompts differ"),
     ({"prompt": "p", "responses": ["a", "b"], "scores": [2, 2.0]}, "equal scores"),
     ({"prompt": "p", "responses": ["", "b"], "scores": [2, 1]}, "empty response"),
+    ({"prompt": "p", "responses": [{"text": "a", "score": 1}]}, "too few responses"),
+    ({"prompt": "p", "responses": [], "scores": []}, "too few responses"),
 ]
 
 
