@@ -17,7 +17,7 @@ from transformers import (
     TrainerCallback,
 )
 
-from epa_bench.config.schema import ScratchModel, Training
+from epa_bench.config.schema import ScratchModel, Training, WeakPrompt
 from epa_bench.core.records import Group, Preference, ReferenceScore, Response
 from epa_bench.data.chat import EncodedResponse, Renderer
 from epa_bench.data.embedded.families import make_prompts
@@ -104,6 +104,7 @@ class Problem:
     encode: Encode
     reference: dict[str, ReferenceScore]
     candidates: int
+    weak_prompt: WeakPrompt = "this"
 
     validation: tuple[Group, ...] = ()
     """Held-out pairs."""
@@ -117,11 +118,17 @@ class Problem:
         return self.dataset_of(self.groups)
 
     def dataset_of(self, groups: Sequence[Group]) -> GroupDataset:
-        return GroupDataset(groups, self.preferences, self.encode, self.reference)
+        return GroupDataset(groups, self.preferences, self.encode, self.reference, self.weak_prompt)
 
 
 def tiny_problem(
-    strong: int = 1, weak: int = 1, *, groups_per_step: int = 8, epochs: int = 1, held_out: HeldOut | None = None
+    strong: int = 1,
+    weak: int = 1,
+    *,
+    groups_per_step: int = 8,
+    epochs: int = 1,
+    held_out: HeldOut | None = None,
+    weak_prompt: WeakPrompt = "this",
 ) -> Problem:
     preferences = tiny_preferences()
     everything = HeldOut(tuple(range(len(preferences))), ())
@@ -138,11 +145,13 @@ def tiny_problem(
     )
     pairs = validation_pairs(preferences, held_out, seed=0) if held_out else ()
     encode = encoder_of(preferences, tiny_renderer().encode)
-    groups = [*plan.groups, *pairs]
-    sequences = [encode(group.example, c.example, c.response) for group in groups for c in group.candidates]
-    scores = score_sequences(tiny_model(0), sequences, batch_tokens=4096)
-    reference = {score.key: score for score in scores}
-    return Problem(plan.groups, preferences, encode, reference, 1 + strong + weak, pairs)
+    sequences = [
+        encode(c.example if weak_prompt == "own" else group.example, c.example, c.response)
+        for group in [*plan.groups, *pairs]
+        for c in group.candidates
+    ]
+    reference = {score.key: score for score in score_sequences(tiny_model(0), sequences, batch_tokens=4096)}
+    return Problem(plan.groups, preferences, encode, reference, 1 + strong + weak, weak_prompt, pairs)
 
 
 @dataclass(frozen=True)
@@ -206,4 +215,9 @@ def same_weights(first: Trained, second: Trained) -> bool:
 
 def counted(problem: Problem, group: Group) -> Sequence[EncodedResponse]:
     """The sequences of a group's candidates that count, the positive first."""
-    return [problem.encode(group.example, c.example, c.response) for c in group.candidates if c.masked is None]
+    own = problem.weak_prompt == "own"
+    return [
+        problem.encode(c.example if own else group.example, c.example, c.response)
+        for c in group.candidates
+        if c.masked is None
+    ]

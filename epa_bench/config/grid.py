@@ -37,6 +37,7 @@ class Arm(Record):
     weak: int
     weak_source: str
     weak_pool: str
+    weak_prompt: str = "this"
     nll: float
     seeds: tuple[int, ...]
 
@@ -47,6 +48,8 @@ class Arm(Record):
             del recipe["options"]
         if self.weak == 0:
             del recipe["weak_source"], recipe["weak_pool"]
+        if self.weak == 0 or self.weak_prompt == "this":
+            del recipe["weak_prompt"]
         return recipe
 
 
@@ -74,7 +77,17 @@ def _expand_method(name: str, method: Method, seeds: tuple[int, ...]) -> list[Ar
         values = dict(zip(axes, point, strict=True))
         varying = [f"{_AXES[axis]}{_short(values[axis])}" for axis in _AXES if len(axes[axis]) > 1]
         arm = "-".join([name, *varying])
-        arms.append(Arm(name=arm, method=name, loss=method.loss, options=method.options, seeds=seeds, **values))
+        arms.append(
+            Arm(
+                name=arm,
+                method=name,
+                loss=method.loss,
+                options=method.options,
+                weak_prompt=method.weak_prompt,
+                seeds=seeds,
+                **values,
+            )
+        )
     return arms
 
 

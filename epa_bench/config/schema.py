@@ -141,11 +141,36 @@ class FilesData(Record):
 Data = Annotated[EmbeddedData | FilesData, Field(discriminator="kind")]
 
 
+Control = Literal["learning_rate", "nll", "strong_only", "weak_only", "own_prompt"]
+"""What a control changes of the method it controls; S and W are that one's strong and weak negatives.
+
+- `learning_rate`: DPO that pushes the positive as far as the method does: its learning rate times
+  [(S + W) / (1 + S + W)] / [1 / 2], the positive's weight at step 0 against DPO's. Its margin is one of step size.
+- `nll`: DPO with an added NLL term, weight `nll`. Its margin is one of keeping the chosen response likely.
+- `strong_only`: 1:S:0, what the strong negatives do alone.
+- `weak_only`: 1:0:W, what the weak negatives do alone.
+- `own_prompt`: each weak negative under the prompt it answers, s(x_j, y_j) in place of s(x_i, y_j). The wrong method,
+  to show that it is another one: the normalisers of two prompts do not cancel in s(x_j, y_j) - s(x_i, y+).
+"""
+
+WeakPrompt = Literal["this", "own"]
+
+
 class Method(Record):
-    """One way of training from the reference; every list multiplies into the grid."""
+    """One way of training from the reference; every list multiplies into the grid.
+
+    `dpo-lr-matched: {control_of: epa, control: learning_rate}` is a control: what it does not give, loss included, is
+    taken from `epa`, every list of it, so that there is a control of every point of its grid.
+    """
+
+    control_of: str | None = None
+    """The method this one is a control of, by its name; not a control itself."""
+
+    control: Control | None = None
+    """What is changed of that method: learning_rate, nll, strong_only, weak_only or own_prompt, as above."""
 
     loss: str
-    """A name that `epa-bench losses` lists."""
+    """A name that `epa-bench losses` lists. A control may leave it out."""
 
     options: dict[str, Finite] = Field(default_factory=dict)
     """The loss's own numbers, such as label_smoothing: names, ranges and defaults in `epa-bench losses`."""
@@ -155,8 +180,8 @@ class Method(Record):
 
     learning_rate: Grid[Positive] = (5e-7,)
 
-    strong: Grid[Count] = (1,)
-    """S, strong negatives a group: dispreferred responses to the same prompt."""
+    strong: Grid[Annotated[int, Field(ge=0)]] = (1,)
+    """S, strong negatives a group: dispreferred responses to the same prompt. 0 needs weak ones."""
 
     weak: Grid[Annotated[int, Field(ge=0)]] = (0,)
     """W, weak negatives a group: responses to other prompts, scored under this one."""
@@ -167,11 +192,27 @@ class Method(Record):
     weak_pool: Grid[Literal["step", "dataset"]] = ("step",)
     """Where weak negatives are drawn from: the groups of one optimizer step, or the whole data set."""
 
+    weak_prompt: WeakPrompt = "this"
+    """The prompt a weak negative is scored under: that of its group, or with `own` the one it answers, which is not
+    EPA (see `own_prompt` above)."""
+
     nll: Grid[Annotated[Finite, Field(ge=0)]] = (0.0,)
-    """Weight of the added negative log-likelihood of the chosen response, per token."""
+    """Weight of the added negative log-likelihood of the chosen response, per token. In a control `nll` 0.2 by default,
+    unless the method it controls has one: Llama 3's (arXiv 2407.21783, section 4.1.4), for DPO on general instructions.
+    Iterative RPO (arXiv 2404.19733) takes 1, on reasoning tasks."""
 
     seeds: Seeds | None = None
     """Instead of the sweep's seeds."""
+
+    @model_validator(mode="after")
+    def _check_negatives(self) -> Self:
+        if 0 in self.strong and 0 in self.weak:
+            raise conflict(
+                "groups of strong: 0 and weak: 0 have no negative; raise one of the two, or take 0 out of its list",
+                "strong",
+                "weak",
+            )
+        return self
 
 
 class Validation(Record):

@@ -83,7 +83,10 @@ class Candidate(Record):
 
 
 class Group(Record):
-    """One comparison group: candidate 0 is the positive, and every response is scored under the prompt of `example`."""
+    """One comparison group: candidate 0 is the positive, and every response is scored under the prompt of `example`.
+
+    But for the control that scores weak negatives under their own prompts, which has the same groups.
+    """
 
     step: int
     """Optimizer step that consumes the group, from 0."""

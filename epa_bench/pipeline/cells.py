@@ -173,7 +173,8 @@ class SweepCells:
             "processes": self.sweep.execution.processes,
         }
         inputs = {"preferences": self.preferences, "plan": self.plan(arm, seed), "own_scores": self.own_scores}
-        if arm.weak:
+        # Under their own prompts they are responses of the data like others, and scored with them.
+        if arm.weak and arm.weak_prompt == "this":
             inputs["weak_scores"] = self.weak_scores(arm, seed)
         # How often a training can be resumed from does not decide where it ends, nor does who watches it.
         hints = {"save_steps": self.sweep.training.save_steps, **self._tracking(arm, seed)}

@@ -42,7 +42,7 @@ def run(context: StepContext) -> None:
     reference = _reference_scores(context)
     outcome = train_preference(
         opened.model,
-        GroupDataset(groups, preferences, encode, reference),
+        GroupDataset(groups, preferences, encode, reference, arm.get("weak_prompt", "this")),
         context.folder,
         loss=arm["loss"],
         options=arm.get("options", {}),

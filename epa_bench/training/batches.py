@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from epa_bench.config.schema import WeakPrompt
 from epa_bench.core.errors import PlanError, Problem, StoreError, list_problems
 from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore
 from epa_bench.data.chat import EncodedResponse
@@ -64,7 +65,10 @@ class EncodedCandidate:
 
 
 class GroupDataset(Dataset[list[EncodedCandidate]]):
-    """The plan as a data set: item i is group i, the positive first, masked candidates left out."""
+    """The plan as a data set: item i is group i, the positive first, masked candidates left out.
+
+    With `weak_prompt="own"` a weak negative stands under the prompt of its own row instead of the group's.
+    """
 
     def __init__(
         self,
@@ -72,11 +76,13 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         preferences: Sequence[Preference],
         encode: Encode,
         reference: Mapping[str, ReferenceScore],
+        weak_prompt: WeakPrompt = "this",
     ) -> None:
         self._groups = groups
         self._preferences = preferences
         self._encode = encode
         self._reference = reference
+        self._weak_prompt = weak_prompt
 
     def __len__(self) -> int:
         return len(self._groups)
@@ -86,7 +92,9 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         return [self._candidate(group.example, c) for c in group.candidates if c.masked is None]
 
     def _candidate(self, prompt_row: int, candidate: Candidate) -> EncodedCandidate:
-        sequence = self._encode(prompt_row, candidate.example, candidate.response)
+        # The positive and the strong negatives are of the group's row.
+        row = candidate.example if self._weak_prompt == "own" else prompt_row
+        sequence = self._encode(row, candidate.example, candidate.response)
         gold = self._preferences[candidate.example].responses[candidate.response].gold
         score = self._reference.get(sequence_key(sequence))
         if score is None:

@@ -3,9 +3,12 @@
 import pytest
 import torch
 
+from epa_bench.config.schema import WeakPrompt
 from epa_bench.core.errors import PlanError, StoreError
 from epa_bench.core.records import Candidate, Group, Preference, ReferenceScore, Response
 from epa_bench.data.chat import EncodedResponse
+from epa_bench.losses.scores import GroupScores
+from epa_bench.losses.table import get_loss
 from epa_bench.models.scoring import sequence_key
 from epa_bench.training.batches import GroupCollator, GroupDataset, check_gold, encoder_of
 
@@ -30,12 +33,12 @@ def reference_of(*pairs: tuple[str, str]) -> dict[str, ReferenceScore]:
 
 
 # Every response under the prompt of the group's example, also another prompt's.
-REFERENCE = reference_of(("a", "A"), ("a", "xx"), ("a", "yyy"), ("bb", "BB"))
+REFERENCE = reference_of(("a", "A"), ("a", "xx"), ("a", "yyy"), ("bb", "BB"), ("bb", "yyy"))
 
 
-def dataset(*candidates: tuple[Candidate, ...]) -> GroupDataset:
+def dataset(*candidates: tuple[Candidate, ...], weak_prompt: WeakPrompt = "this") -> GroupDataset:
     groups = [Group(step=0, example=row[0].example, candidates=row) for row in candidates]
-    return GroupDataset(groups, PREFERENCES, encoder_of(PREFERENCES, spell), REFERENCE)
+    return GroupDataset(groups, PREFERENCES, encoder_of(PREFERENCES, spell), REFERENCE, weak_prompt)
 
 
 ALONE = Candidate(example=1, response=0, role="positive")
@@ -50,6 +53,34 @@ def test_an_item_is_a_group_with_its_reference_scores() -> None:
         (spell("a", "yyy"), -12.0, False),
     ]
     assert [(c.sequence, c.ref_logp) for c in data[1]] == [(spell("bb", "BB"), -13.0)]
+
+
+def test_own_prompts_change_weak_negatives_alone() -> None:
+    assert [(c.sequence, c.ref_logp, c.strong) for c in dataset((POSITIVE, STRONG, WEAK), weak_prompt="own")[0]] == [
+        (spell("a", "A"), -10.0, False),
+        (spell("a", "xx"), -11.0, True),
+        (spell("bb", "yyy"), -14.0, False),
+    ]
+    without_weak = [dataset((POSITIVE, STRONG), weak_prompt=prompt)[0] for prompt in ("this", "own")]
+    assert without_weak[0] == without_weak[1]
+
+
+@pytest.mark.parametrize(("weak_prompt", "loss"), [("this", 0.551445), ("own", 0.861995)])
+def test_the_loss_under_either_prompt_by_hand(weak_prompt: WeakPrompt, loss: float) -> None:
+    """beta .5 and log-probs of -9, -12, -13 make scores .5, -.5 and, against -12 or -14, -.5 or .5.
+
+    The loss is log(1 + e^-1 + e^-1) or log(1 + e^-1 + e^0).
+    """
+    batch = GroupCollator(3)([dataset((POSITIVE, STRONG, WEAK), weak_prompt=weak_prompt)[0]])
+    scores = GroupScores(
+        logps_GK=torch.tensor([[-9.0, -12.0, -13.0]]),
+        ref_logps_GK=batch["ref_logps_GK"],
+        tokens_GK=torch.ones_like(batch["ref_logps_GK"], dtype=torch.long),
+        mask_GK=batch["mask_GK"],
+        strong_GK=batch["strong_GK"],
+        beta=0.5,
+    )
+    assert float(get_loss("epa").load()(scores)) == pytest.approx(loss, abs=1e-6)
 
 
 def test_collated() -> None:
