@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from epa_bench.config.controls import FilledIn
 from epa_bench.config.fields import field_names, file_location, kinds
 from epa_bench.config.grid import expand
 from epa_bench.config.schema import Sweep
@@ -19,7 +20,8 @@ from epa_bench.core.errors import ConfigError, Problem, list_problems
 _T = TypeVar("_T")
 
 Check = Callable[[dict[str, Any]], Iterable[tuple[Location, str]]]
-"""Looks at the raw sweep and names what is wrong and where. It must stand any shape: types are checked beside it."""
+"""Looks at the raw sweep, controls filled in, and names what is wrong and where. It must stand any shape: types are
+checked beside it."""
 
 _EXPECTED = {
     "float_type": "a number",
@@ -43,24 +45,25 @@ class LoadedSweep:
     document: Document
 
     def resolved_yaml(self) -> str:
-        """The sweep with every default written out; loading it gives the same sweep."""
+        """The sweep with defaults and controls written out; loading it gives the same sweep."""
         return dump_yaml(self.config.model_dump(mode="json"))
 
 
 def load_sweep(document: Document, overrides: Sequence[str] = (), checks: Sequence[Check] = ()) -> LoadedSweep:
-    """Applies `a.b=c` overrides, validates types and values, runs the checks.
+    """Applies `a.b=c` overrides, fills in controls, validates types and values, runs the checks.
 
     Raises ConfigError that lists all problems, each with file and line (or the override it came from).
     """
     document = _overridden(document, overrides)
-    problems = [
-        Problem(document.where(location), message) for check in checks for location, message in check(document.data)
-    ]
+    filled = FilledIn(document.data)
+    found = [*filled.problems, *(problem for check in checks for problem in check(filled.data))]
+    problems = [Problem(document.where(location), message) for location, message in filled.told_once(found)]
     try:
         # Through JSON: pydantic's strict mode then takes lists for tuples and 1 for 1.0, but never `true` for a number.
-        config = Sweep.model_validate_json(json.dumps(document.data))
+        config = Sweep.model_validate_json(json.dumps(filled.data))
     except ValidationError as error:
-        problems = [_problem(document, detail) for detail in error.errors()] + problems
+        details = [d for d in error.errors() if d["type"] != "missing" or d["loc"] not in filled.open_losses]
+        problems = [_problem(document, detail) for detail in details] + problems
         raise ConfigError(list_problems(problems, document.name)) from None
     try:
         expand(config)

@@ -10,7 +10,7 @@ from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.losses.spec import LossSpec
-from epa_bench.losses.table import get_loss
+from epa_bench.losses.table import LOSSES, get_loss
 
 _DEFAULTS = Training()
 _ONE = Execution().processes
@@ -20,7 +20,7 @@ STORE_FOLDER = "store"
 
 
 def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
-    """Unknown losses, more strong or weak negatives than a loss can take, options that it does not have or take."""
+    """Unknown losses, fewer or more negatives than a loss can take, options that it does not have or take."""
     for name, method in _methods(raw).items():
         loss = method.get("loss")
         if not isinstance(loss, str):
@@ -35,13 +35,23 @@ def check_losses(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
 
 
 def _check_counts(name: str, method: dict[str, Any], spec: LossSpec) -> Iterator[tuple[Location, str]]:
-    for key, limit, default in (("strong", spec.max_strong, 1), ("weak", spec.max_weak, 0)):
+    limits = (("strong", spec.min_strong, spec.max_strong, 1), ("weak", 0, spec.max_weak, 0))
+    for key, least, most, default in limits:
         for count in _listed(method.get(key, default)):
-            if limit is not None and isinstance(count, int) and count > limit:
+            if not isinstance(count, int):
+                continue
+            where, problem = ("methods", name, key), f"`methods.{name}.{key}`: the {spec.name} loss"
+            if most is not None and count > most:
                 yield (
-                    ("methods", name, key),
-                    f"`methods.{name}.{key}`: the {spec.name} loss takes at most {limit}, got {count}; "
-                    "lower it, or choose a loss for several negatives, such as epa",
+                    where,
+                    f"{problem} takes at most {most}, got {count}; lower it, or choose a loss for several negatives, "
+                    "such as epa",
+                )
+            elif 0 <= count < least:
+                yield (
+                    where,
+                    f"{problem} needs at least {least}, got {count}; raise it, or choose a loss that does with weak "
+                    "negatives alone, such as epa",
                 )
 
 
@@ -52,6 +62,27 @@ def _check_options(name: str, options: Any, spec: LossSpec) -> Iterator[tuple[Lo
         known = [o.name for o in spec.options]
         for _, problem in spec.problems({option: value}) if number or option not in known else ():
             yield ("methods", name, "options", option), f"`methods.{name}.options.{option}`: {problem}"
+
+
+def check_controls(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """A matched learning rate for a method whose push on the positive does not follow from its counts alone."""
+    methods = _methods(raw)
+    for name, method in methods.items():
+        of = method.get("control_of")
+        if method.get("control") != "learning_rate" or not isinstance(of, str) or of not in methods:
+            continue
+        loss, options = methods[of].get("loss"), methods[of].get("options")
+        spec = LOSSES.get(loss) if isinstance(loss, str) else None
+        if spec is None:
+            continue
+        changed = isinstance(options, dict) and spec.changed(options)
+        if changed or not spec.pushes_by_count:
+            what = f"with {', '.join(changed)}, the" if changed else "the"
+            yield (
+                ("methods", name, "control"),
+                f"`methods.{name}.control`: how far {what} {spec.name} loss of `{of}` pushes the positive does not "
+                "follow from its numbers of negatives; give a DPO method the learning rate that you hold to be fair",
+            )
 
 
 def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:

@@ -20,6 +20,7 @@ from epa_bench.pipeline.cells import SweepCells, in_order
 from epa_bench.pipeline.checks import (
     STORE_FOLDER,
     check_baseline,
+    check_controls,
     check_losses,
     check_names,
     check_ranks,
@@ -58,18 +59,9 @@ def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> 
 
     Raises ConfigError, SuiteError, DataError, CheckpointError or StoreError.
     """
-    loaded = load_sweep(
-        document,
-        [*launched_settings(os.environ), *overrides],
-        [
-            check_names,
-            check_losses,
-            check_step_size,
-            check_ranks,
-            check_baseline,
-            lambda raw: suites.problems(raw.get("suites")),
-        ],
-    )
+    checks = [check_names, check_losses, check_controls, check_step_size, check_ranks, check_baseline]
+    overrides = [*launched_settings(os.environ), *overrides]
+    loaded = load_sweep(document, overrides, [*checks, lambda raw: suites.problems(raw.get("suites"))])
     sweep = loaded.config
     definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
     check_consistency(loaded, definitions)

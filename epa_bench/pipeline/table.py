@@ -116,7 +116,9 @@ def _notes(run: Run) -> Iterator[str]:
         settings = {key: value for key, value in arm.recipe().items() if key != "options"}
         settings |= get_loss(arm.loss).resolved(arm.options)
         recipe = ", ".join(f"{key} {value}" for key, value in settings.items())
-        yield f"{arm.name}: {recipe}. {_plan_summary(run, arm)}."
+        method = sweep.methods[arm.method]
+        control = f" (control {method.control} of {method.control_of})" if method.control else ""
+        yield f"{arm.name}{control}: {recipe}. {_plan_summary(run, arm)}."
     for name, suite in run.cells.suites.items():
         settings = suite.model_dump(mode="json", exclude={"description"}, exclude_none=True)
         yield f"{name}: {json.dumps(settings, sort_keys=True)}"
