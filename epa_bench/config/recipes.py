@@ -24,7 +24,8 @@ def settings_of(control: Control, method: Method) -> dict[str, Any]:
     same: dict[str, Any] = {"loss": method.loss, "strong": list(method.strong), "weak": list(method.weak)}
     match control:
         case "learning_rate":
-            return {**pair, "nll": [0.0], "learning_rate": _matched_rates(method)}
+            # beta scales the push as the rate does.
+            return {**pair, "nll": [0.0], "beta": list(method.beta), "learning_rate": _matched_rates(method)}
         case "nll":
             return pair
         case "strong_only":

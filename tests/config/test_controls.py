@@ -246,6 +246,10 @@ def test_the_prompt_of_weak_negatives_is_part_of_a_recipe_only_where_it_is_anoth
             "`methods.c.learning_rate`: the control learning_rate of `epa` sets it to 0.0003, got 0.0001; leave it out",
         ),
         (
+            "control_of: epa, control: learning_rate, beta: 0.1",
+            "`methods.c.beta`: the control learning_rate of `epa` sets it to 0.5, got 0.1; leave it out",
+        ),
+        (
             "control_of: epa, control: learning_rate, nll: 0.1",
             "`methods.c.nll`: the control learning_rate of `epa` sets it to 0.0, got 0.1; leave it out",
         ),
