@@ -73,7 +73,7 @@ def _card(training: Trained) -> ModelCard:
         "loss": f"{spec.name}: {spec.summary}",
         "source": spec.source,
         "positive : strong : weak negatives": f"1 : {arm['strong']} : {arm['weak']}",
-        **{name.replace("_", " "): arm[name] for name in ("weak_source", "weak_pool") if name in arm},
+        **{name.replace("_", " "): arm[name] for name in ("weak_source", "weak_pool", "weak_prompt") if name in arm},
         "beta": arm["beta"],
         "learning rate": arm["learning_rate"],
         "weight of the added NLL": arm["nll"],

@@ -162,10 +162,13 @@ class _GroupSize:
 
     @classmethod
     def of(cls, group: Sequence[EncodedCandidate]) -> "_GroupSize":
-        prompt = len(group[0].sequence.prompt_ids)
+        sequences = [candidate.sequence for candidate in group]
         # A response's last token is predicted, never read.
-        read = [len(candidate.sequence.response_ids) - 1 for candidate in group]
-        return cls(len(read), prompt + max(read), prompt + sum(read), len(read) * prompt + sum(read))
+        read = [len(sequence.response_ids) - 1 for sequence in sequences]
+        alone = [len(sequence.prompt_ids) + tokens for sequence, tokens in zip(sequences, read, strict=True)]
+        # One, but for weak negatives under their own.
+        prompts = {tuple(sequence.prompt_ids) for sequence in sequences}
+        return cls(len(group), max(alone), sum(map(len, prompts)) + sum(read), sum(alone))
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,8 +159,8 @@ def test_strong_and_weak_negatives_do_not_know_of_each_other(data: list[Preferen
     """1:S:0 and 1:0:W are 1:S:W without the others; only a mask may go with the candidate it repeats."""
     chosen = {**chosen, "strong": max(chosen["strong"], 1), "weak": max(chosen["weak"], 1)}
     full = _plan_or_reject(data, chosen)
-    strong_only = build_plan(data, **{**chosen, "weak": 0})
-    weak_only = build_plan(data, **{**chosen, "strong": 0})
+    strong_only = _plan_or_reject(data, {**chosen, "weak": 0})
+    weak_only = _plan_or_reject(data, {**chosen, "strong": 0})
     for whole, strong, weak in zip(full.groups, strong_only.groups, weak_only.groups, strict=True):
         assert whole.example == strong.example == weak.example
         assert strong.candidates == (whole.candidates[0], *with_role(whole, "strong"))

@@ -47,9 +47,9 @@ def test_only_what_controls_add_is_computed(controlled: "Workplace", finished: "
 
 
 def trained(place: "Workplace", **recipe: Any) -> dict[str, Any]:
-    """The manifest of the one training whose arm has these settings."""
+    """The manifest, with the folder, of the one training whose arm has these settings."""
     (found,) = (
-        manifest
+        manifest | {"folder": path.parent}
         for path in place.store.glob("cells/train/*/cell.json")
         for manifest in [json.loads(path.read_text())]
         if manifest["recipe"]["config"]["seed"] == 1
@@ -60,9 +60,10 @@ def trained(place: "Workplace", **recipe: Any) -> dict[str, Any]:
 
 def test_own_prompts_share_the_plan_and_read_no_scores_of_weak_negatives(controlled: "Workplace") -> None:
     this = trained(controlled, loss="epa", strong=1, weak=2, weak_prompt=None)["recipe"]["inputs"]
-    own = trained(controlled, weak_prompt="own")["recipe"]["inputs"]
-    assert own == {name: digest for name, digest in this.items() if name != "weak_scores"}
+    own = trained(controlled, weak_prompt="own")
+    assert own["recipe"]["inputs"] == {name: digest for name, digest in this.items() if name != "weak_scores"}
     assert "weak_scores" in this
+    assert "| weak prompt | own |" in (own["folder"] / "model" / "README.md").read_text()
 
 
 def test_margins_of_controls(controlled: "Workplace") -> None:

@@ -10,7 +10,9 @@ import torch
 
 from epa_bench.config.schema import WeakPrompt
 from epa_bench.core.errors import StoreError
+from epa_bench.models.packing import pack_sequences
 from epa_bench.models.scoring import score_sequences
+from epa_bench.training import memory
 from tests.tiny import BETA, Problem, counted, plain_logp, same_weights, tiny_model, tiny_problem, train
 
 
@@ -78,3 +80,15 @@ def test_own_prompts_are_another_method(own: Problem, tmp_path: Path) -> None:
     assert this.log[0]["loss"] == pytest.approx(other.log[0]["loss"], abs=1e-5)
     assert not same_weights(this, other)
     assert this.log[-1]["loss"] != pytest.approx(other.log[-1]["loss"], abs=1e-3)
+
+
+@pytest.mark.parametrize("weak_prompt", ["this", "own"])
+def test_the_memory_estimate_counts_every_prompt_that_is_read(own: Problem, weak_prompt: WeakPrompt) -> None:
+    """By what the score pass packs."""
+    problem = own if weak_prompt == "own" else tiny_problem(1, 2)
+    for index in range(8):
+        group = problem.dataset[index]
+        size = memory._GroupSize.of(group)
+        assert size.packed == len(pack_sequences([candidate.sequence for candidate in group]).ids_T)
+        alone = [len(pack_sequences([candidate.sequence]).ids_T) for candidate in group]
+        assert (size.sequences, size.longest, size.keys) == (len(group), max(alone), sum(alone))
