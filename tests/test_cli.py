@@ -17,7 +17,7 @@ from epa_bench.losses.table import LOSSES
 if TYPE_CHECKING:
     from tests.conftest import Workplace
 
-VERBS = ("run", "train", "generate", "judge", "score", "table", "suites", "losses")
+VERBS = ("run", "train", "generate", "judge", "score", "table", "push", "suites", "losses")
 
 
 def test_version(workplace: "Workplace") -> None:
@@ -39,6 +39,7 @@ def test_help_lists_every_verb_and_exit_code(workplace: "Workplace") -> None:
             "5 checkpoint",
             "6 store",
             "10 a worker",
+            "12 hub",
             "130 interrupted",
         ):
             assert code in " ".join(done.stdout.split())

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,6 +75,10 @@ def refused(place: "Workplace", code: int, *words: str, arguments: tuple[str, ..
         ("=3", ["expected KEY=VALUE"]),
         ("seeds=[1, 1]", ["`seeds`", "all different"]),
         ("seeds=[", ["--set seeds=["]),
+        ("training.optim=adamw", ["`training.optim`", "'adamw_torch'", "adamw"]),
+        ("training.validation={rows: 4}", ["`training.validation.eval_steps` is required"]),
+        ("training.validation={rows: 4, eval_step: 1}", ["`training.validation.eval_step`", "`eval_steps`?"]),
+        ("output.report_to=tensorbord", ["`output.report_to`", "'tensorboard'", "tensorbord"]),
         ("execution.device=cuda", ["cuda"]) if not Path("/proc/driver/nvidia/version").exists() else ("x", []),
     ],
 )
@@ -98,6 +103,20 @@ def test_every_problem_of_a_file_is_named_by_its_line(workplace: "Workplace") ->
     for key in ('"trainning"', '"beta": true', '"tau"', '"nonesuch"', '"baseline"'):
         (number,) = (i for i, line in enumerate(lines, 1) if key in line)
         assert f"mini.yaml:{number}: " in message
+
+
+@pytest.mark.skipif(find_spec("swanlab") is not None, reason="the tracker is installed")
+def test_tracker_that_is_not_installed_is_named_before_anything_is_computed(workplace: "Workplace") -> None:
+    workplace.write({"output.report_to": ["swanlab"]})
+    lines = (workplace.folder / "mini.yaml").read_text().splitlines()
+    (number,) = (i for i, line in enumerate(lines, 1) if "report_to" in line)
+    refused(workplace, 3, f"mini.yaml:{number}: ", "`output.report_to`", "`pip install swanlab`")
+    assert workplace.cells() == {}
+
+
+def test_table_needs_no_tracker(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder)
+    assert place.run("table", "mini.yaml", "--set", "output.report_to=swanlab").returncode == 0
 
 
 def test_sweep_file_that_is_not_there(workplace: "Workplace") -> None:

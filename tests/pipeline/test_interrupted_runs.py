@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from epa_bench.config.yaml12 import read_document
+from epa_bench.pipeline.run import CellRunner, open_run, stage_cells
+from epa_bench.suites.registry import registry
 from tests.processes import MARK, marked_processes, wait_until, wait_until_gone
 
 if TYPE_CHECKING:
@@ -64,6 +67,30 @@ def test_killed_run_goes_on_to_the_same_bytes(moment: str, finished: "Workplace"
 
     workplace.finish()
     assert_same_as(finished, workplace)
+
+
+def test_checkpoint_damaged_after_a_kill_is_left_out_and_said(
+    finished: "Workplace", workplace: "Workplace", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the worker that finds it, on the terminal of who runs the sweep."""
+    place = finished.copy(workplace.folder, without=("train", *EVALUATION))
+    monkeypatch.chdir(place.folder)
+    run = open_run(read_document(Path("mini.yaml")), [], registry())
+    training = next(cell for cell in stage_cells(run, "train") if not run.store.has(cell))
+
+    def stop(done: int, total: int) -> None:
+        if done == 3:
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        CellRunner(run.store.root, "cpu")(training, stop)
+    (weights,) = place.store.glob("staging/train-*/checkpoints/checkpoint-2/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    done = place.run("run", "mini.yaml")
+    assert done.returncode == 0
+    (said,) = (line for line in done.stderr.splitlines() if line.startswith("warning: "))
+    assert "left out: checkpoint-2 (model.safetensors is not what was written). The training goes on from" in said
+    assert_same_as(finished, place)
 
 
 def test_interrupt_is_an_exit_code_and_a_message(finished: "Workplace", workplace: "Workplace") -> None:

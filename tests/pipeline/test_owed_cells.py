@@ -13,7 +13,7 @@ import pytest
 
 from epa_bench.config.yaml12 import read_document
 from epa_bench.pipeline.cells import in_order
-from epa_bench.pipeline.run import open_run, stage_cells
+from epa_bench.pipeline.run import Run, open_run, stage_cells
 from epa_bench.suites.registry import registry
 
 if TYPE_CHECKING:
@@ -21,14 +21,24 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def owed(finished: "Workplace", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Steps of the cells that a changed sweep would compute in the store of the finished run."""
+def changed_run(finished: "Workplace", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Run]:
+    """Opens a changed sweep over the store of the finished run."""
     monkeypatch.chdir(tmp_path)
     place = type(finished)(tmp_path)
 
+    def open_changed(changes: Mapping[str, Any], suites: Sequence[Path] = ()) -> Run:
+        file = place.write({"output.folder": str(finished.folder / "runs"), **changes})
+        return open_run(read_document(Path(file)), [], registry(suites))
+
+    return open_changed
+
+
+@pytest.fixture
+def owed(changed_run: Callable[..., Run]) -> Callable[..., Counter[str]]:
+    """Steps of the cells that a changed sweep would compute."""
+
     def find(changes: Mapping[str, Any], suites: Sequence[Path] = ()) -> Counter[str]:
-        file = place.write({**changes, "output": {"folder": str(finished.folder / "runs")}})
-        run = open_run(read_document(Path(file)), [], registry(suites))
+        run = changed_run(changes, suites)
         return Counter(cell.step for cell in in_order(stage_cells(run, "score")) if not run.store.has(cell))
 
     return find
@@ -51,10 +61,12 @@ def test_nothing_is_owed_of_a_finished_run(owed: Any) -> None:
         {"table.baseline": "dpo-nll", "table.level": 0.9},
         {"execution.workers": 1},
         {"training.save_steps": 7},
+        {"output.report_to": "tensorboard"},
         {"output.leaderboards": "elsewhere"},
         {"methods.dpo-nll": None},
         {"suites.generation.description": "other words"},
         {"methods.epa-1-1-2.options": {"weight_weak": 1.0}},  # the default, written out
+        {"training.optim": "adamw_torch_fused", "training.adam_beta2": 0.999, "training.adam_epsilon": 1e-8},
     ],
     ids=str,
 )
@@ -88,6 +100,24 @@ def test_one_seed_less_owes_nothing(owed: Any) -> None:
 def test_another_step_size_is_another_plan(owed: Any) -> None:
     changed = owed({"training.gradient_accumulation_steps": 1})
     assert changed == {"plan": 4, "reference_scores": 2, "train": 6, **after_training(6)}
+
+
+def test_held_out_rows_make_other_plans_of_the_same_scored_rows(owed: Any) -> None:
+    changed = owed({"training.validation": {"rows": 4, "eval_steps": 1}})
+    assert changed == {"plan": 4, "reference_scores": 2, "train": 6, **after_training(6)}
+
+
+def test_how_a_checkpoint_is_chosen_is_not_part_of_the_plan(changed_run: Callable[..., Run]) -> None:
+    """Which rows are held out is: so those of a changed metric are the same."""
+    plans = []
+    for validation in (
+        {"rows": 4, "eval_steps": 1},
+        {"rows": 4, "eval_steps": 2, "metric_for_best_model": "rewards/margins", "load_best_model_at_end": False},
+        {"rows": 5, "eval_steps": 1},
+    ):
+        plans.append({cell.digest for cell in changed_run({"training.validation": validation}).cells.plans})
+    assert plans[0] == plans[1]
+    assert not plans[0] & plans[2]
 
 
 def test_number_of_mismatched_responses_retrains_nothing(owed: Any) -> None:
