@@ -175,13 +175,13 @@ def train(
     learning_rate: float = 1e-3,
     nll: float = 0.0,
     report: Callable[[int, int], None] = lambda done, total: None,
-    model: PreTrainedModel | None = None,
+    model: torch.nn.Module | None = None,
     callbacks: Sequence[TrainerCallback] = (),
     tracking: Mapping[str, Any] | None = None,
     **settings: Any,
 ) -> Trained:
     """Trains `tiny_model(0)` as the train step does; `settings` are the sweep's `training` keys."""
-    model = model or tiny_model(0)
+    model = tiny_model(0) if model is None else model
     outcome = train_preference(
         model,
         problem.dataset,

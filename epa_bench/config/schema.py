@@ -5,7 +5,20 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from epa_bench.config.trackers import Tracker
-from epa_bench.config.values import Commit, Count, Fraction, Grid, Listed, Name, Positive, Seed, Seeds, conflict
+from epa_bench.config.values import (
+    ALL_LINEAR,
+    Commit,
+    Count,
+    Fraction,
+    Grid,
+    Layers,
+    Listed,
+    Name,
+    Positive,
+    Seed,
+    Seeds,
+    conflict,
+)
 from epa_bench.core.records import Finite, Record
 
 
@@ -239,6 +252,35 @@ class Validation(Record):
     """
 
 
+class Lora(Record):
+    """A LoRA adapter is trained instead of the weights. Names are PEFT's.
+
+    Where the reference is an adapter itself, a copy of it is trained on; it has all of these already, so leave them
+    out. There is no lora_dropout: like every dropout here it is off, so that policy and reference agree at step 0.
+    """
+
+    r: Count | None = None
+    """Rank of the update; 16 for a new adapter."""
+
+    lora_alpha: Count | None = None
+    """The update is scaled by lora_alpha / r; 32 for a new adapter."""
+
+    target_modules: Layers | None = None
+    """Names of layers, whole or their last parts; all-linear, every one but the output layer, for a new adapter."""
+
+    use_rslora: bool | None = None
+    """Scale by lora_alpha / sqrt(r); off for a new adapter."""
+
+    def recipe(self) -> dict[str, Any]:
+        """A new adapter's settings, defaults filled in; JSON that is equal for equal adapters."""
+        return {
+            "r": self.r or 16,
+            "lora_alpha": self.lora_alpha or 32,
+            "target_modules": sorted(self.target_modules or (ALL_LINEAR,)),
+            "use_rslora": bool(self.use_rslora),
+        }
+
+
 class Training(Record):
     """Shared by every method. Names are those of transformers.TrainingArguments."""
 
@@ -268,6 +310,9 @@ class Training(Record):
     """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
     it every seed draws its own."""
 
+    lora: Lora | None = None
+    """Train a LoRA adapter and keep the weights; `{}` takes every default."""
+
     save_steps: Count | None = None
     """Optimizer steps between the checkpoints a killed run resumes from."""
 
@@ -288,6 +333,8 @@ class Training(Record):
         default, which is what was done before there was such a key: so their coming left existing cells as they were.
         """
         settings, defaults = self.model_dump(mode="json", exclude={"save_steps"}), Training().model_dump(mode="json")
+        if self.lora is not None:
+            settings["lora"] = self.lora.recipe()
         return {name: value for name, value in settings.items() if name not in _LATER or value != defaults[name]}
 
     @property
@@ -295,7 +342,7 @@ class Training(Record):
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
 
-_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation", "fsdp"}
+_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation", "fsdp", "lora"}
 
 
 class Engine(Record):

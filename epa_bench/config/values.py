@@ -39,6 +39,25 @@ Grid = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple), AfterValidator(_dis
 Listed = Annotated[tuple[_T, ...], BeforeValidator(_as_tuple)]
 """One value or a list of them, which may be empty."""
 
+ALL_LINEAR = "all-linear"
+"""PEFT's word for every linear layer but the output layer."""
+
+
+HEAD_AND_EMBEDDINGS = ("lm_head", "embed_out", "embed_tokens", "embed_in", "word_embeddings", "wte", "wpe")
+"""What architectures call their output layer and embeddings; by any other name `models.adapters` finds them."""
+
+
+def _adaptable(layers: tuple[str, ...]) -> tuple[str, ...]:
+    if ALL_LINEAR in layers and len(layers) > 1:
+        raise ValueError(f"expected {ALL_LINEAR} or names of layers, not both")
+    if refused := [layer for layer in layers if layer.rpartition(".")[2] in HEAD_AND_EMBEDDINGS]:
+        raise ValueError(f"an adapter on the output layer or embeddings ({refused[0]}) is refused; leave it out")
+    return layers
+
+
+Layers = Annotated[tuple[str, ...], BeforeValidator(_as_tuple), AfterValidator(_distinct), AfterValidator(_adaptable)]
+"""`all-linear`, or one or more names of layers."""
+
 Seeds = Annotated[tuple[Seed, ...], AfterValidator(_distinct)]
 
 

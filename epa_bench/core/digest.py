@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,13 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_digest(folder: Path, patterns: Iterable[str]) -> str:
-    """Digest of the matching files of a folder: their relative names and their bytes, not their times."""
-    files = sorted({path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()})
+def folder_digest(folder: Path, patterns: Iterable[str], *, without: Collection[str] = ()) -> str:
+    """Digest of the matching files of a folder: their relative names and their bytes, not their times.
+
+    `without`: names of files that do not count.
+    """
+    found = {path for pattern in patterns for path in folder.rglob(pattern) if path.is_file()}
+    files = sorted(path for path in found if path.name not in without)
     return digest_of([[path.relative_to(folder).as_posix(), file_sha256(path)] for path in files])
 
 

@@ -63,8 +63,9 @@ def published_card(folder: Path, provenance: Mapping[str, str], base_model: str 
 
 def _card(training: Trained) -> ModelCard:
     arm, spec = training.arm, get_loss(training.arm["loss"])
+    adapter = "lora" in training.settings
     data = ModelCardData(
-        library_name="transformers",
+        library_name="peft" if adapter else "transformers",
         pipeline_tag="text-generation",
         tags=["epa-bench", "preference-optimization", spec.name],
     )
@@ -87,7 +88,7 @@ def _card(training: Trained) -> ModelCard:
         "rows": len(training.preferences),
         "fingerprint": data_fingerprint(training.preferences),
     }
-    versions = {"epa-bench": __version__, **package_versions(_PACKAGES)}
+    versions = {"epa-bench": __version__, **package_versions([*_PACKAGES, *(["peft"] if adapter else [])])}
     title = f"# {spec.name}, 1:{arm['strong']}:{arm['weak']}, beta {arm['beta']:g}, seed {training.seed}\n"
     sections = [
         f"---\n{data.to_yaml()}\n---\n\n{title}",

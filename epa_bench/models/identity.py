@@ -1,11 +1,13 @@
 """Where a checkpoint is and what it is, without importing torch: the address of every cell starts here."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from epa_bench.config.schema import CheckpointReference
-from epa_bench.core.digest import folder_digest
+from epa_bench.core.digest import digest_of, folder_digest
 from epa_bench.core.errors import CheckpointError
+from epa_bench.models.adapter_files import CONFIG_FILE, Adapter, check_fits, is_adapter, read_adapter
 
 CONTENT = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "merges.txt", "vocab.txt", "*.py"]
 """What decides a checkpoint's answers: weights, configuration, tokenizer, chat template, and the code that
@@ -13,22 +15,80 @@ CONTENT = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.tiktoken", "merge
 
 
 @dataclass(frozen=True)
-class CheckpointIdentity:
+class CheckpointFolders:
     """A checkpoint on this machine's disk."""
+
+    path: Path
+    """Holds whole weights, or an adapter."""
+
+    adapter: Adapter | None = None
+    """What `path` holds, if it is an adapter."""
+
+    base: Path | None = None
+    """The whole weights that the adapter belongs to."""
+
+
+@dataclass(frozen=True)
+class CheckpointIdentity:
+    """A checkpoint on this machine's disk, and what it is."""
 
     path: Path
     digest: str
     """Of the files' content: moving or renaming the folder changes nothing, one changed weight everything."""
 
+    base: Path | None = None
+    """Where `path` holds an adapter: the folder of the weights that it belongs to, whose content counts as well."""
+
 
 def identify(reference: CheckpointReference) -> CheckpointIdentity:
+    """The checkpoint that `locate` finds, with its digest. Raises CheckpointError as `locate` does."""
+    found = locate(reference)
+    if found.adapter is None or found.base is None:
+        return CheckpointIdentity(found.path, folder_digest(found.path, CONTENT))
+    content = {
+        "base": folder_digest(found.base, CONTENT),
+        "settings": dict(found.adapter.settings),
+        # What the base is called is in it; what the base is stands above.
+        "files": folder_digest(found.path, CONTENT, without=[CONFIG_FILE]),
+    }
+    return CheckpointIdentity(found.path, digest_of(content), found.base)
+
+
+def locate(reference: CheckpointReference) -> CheckpointFolders:
     """Finds a local folder, or the local copy of a hub checkpoint at its pinned revision (downloading it if it can).
 
-    Raises CheckpointError where it is absent, holds no safetensors weights, or is a hub name without a revision.
+    Of an adapter also its base, likewise: a folder (from here, or from the adapter's own folder) or a pinned hub name.
+    Raises CheckpointError where one of them is absent, holds no safetensors weights, is a hub name without a revision,
+    or where the adapter is no plain LoRA or does not fit its base.
     """
     path = Path(reference.path)
     if not path.is_dir():
-        path = _download(reference)
+        path = _download(
+            reference.path, reference.revision, "`reference.path`", "pin it with `reference.revision: COMMIT`"
+        )
+    if not is_adapter(path):
+        _check_whole(path)
+        return CheckpointFolders(path)
+    adapter = read_adapter(path)
+    base = _find_base(adapter)
+    if is_adapter(base):
+        raise CheckpointError(f"the base of the adapter in {path}, {base}, is an adapter itself; merge that one first")
+    _check_whole(base)
+    check_fits(adapter, base)
+    return CheckpointFolders(path, adapter, base)
+
+
+def _find_base(adapter: Adapter) -> Path:
+    for folder in (Path(adapter.base), adapter.folder / adapter.base):
+        if folder.is_dir():
+            return folder
+    # A branch or a tag can move.
+    commit = adapter.revision if re.fullmatch("[0-9a-f]{40}", adapter.revision or "") else None
+    key = f"`base_model_name_or_path` in {adapter.folder / CONFIG_FILE}"
+    return _download(adapter.base, commit, key, 'pin it there with `"revision": "COMMIT"`')
+
+
+def _check_whole(path: Path) -> None:
     if not (path / "config.json").is_file():
         raise CheckpointError(f"{path} holds no config.json; `reference.path` names a Hugging Face checkpoint folder")
     if not any(path.glob("*.safetensors")):
@@ -36,25 +96,22 @@ def identify(reference: CheckpointReference) -> CheckpointIdentity:
             f"{path} holds no *.safetensors weights. Pickled weights are not loaded: convert the checkpoint with "
             "`model.save_pretrained(folder)` and name that folder."
         )
-    return CheckpointIdentity(path, folder_digest(path, CONTENT))
 
 
-def _download(reference: CheckpointReference) -> Path:
-    if reference.path.count("/") != 1 or reference.path.startswith((".", "/", "~")):
-        raise CheckpointError(f"no checkpoint folder at {reference.path}")
-    if reference.revision is None:
-        raise CheckpointError(
-            f"`reference.path: {reference.path}` is a hub name: pin it with `reference.revision: COMMIT`, or name a "
-            "folder"
-        )
+def _download(name: str, revision: str | None, key: str, pin: str) -> Path:
+    """`key`: where the name stands; `pin`: how to give it a revision there."""
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise CheckpointError(f"{key}: no checkpoint folder at {name}")
+    if revision is None:
+        raise CheckpointError(f"{key}: {name} is a hub name: {pin}, or name a folder")
     # Imported here: most sweeps never need the hub.
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 
     try:
-        return Path(snapshot_download(reference.path, revision=reference.revision, allow_patterns=CONTENT))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=CONTENT))
     except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError, ValueError) as error:
         raise CheckpointError(
-            f"cannot fetch {reference.path} at {reference.revision}: {str(error).splitlines()[0]}. Offline, copy the "
-            "checkpoint to a folder and set `reference.path` to it."
+            f"cannot fetch {name} at {revision}: {str(error).splitlines()[0]}. Offline, copy the checkpoint to a "
+            f"folder and set {key} to it."
         ) from error

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
-from transformers import PreTrainedModel
+from torch import nn
 
 from epa_bench.core.digest import digest_of
 from epa_bench.core.records import ReferenceScore
@@ -19,7 +19,7 @@ def sequence_key(sequence: EncodedResponse) -> str:
 
 @torch.no_grad()
 def score_sequences(
-    model: PreTrainedModel,
+    model: nn.Module,
     sequences: Sequence[EncodedResponse],
     *,
     batch_tokens: int,
@@ -36,10 +36,11 @@ def score_sequences(
     if not distinct:
         return []
     score_pass = choose_score_pass(model, longest=max(_length(sequence) for sequence in distinct.values()))
+    device = next(model.parameters()).device
     scores: dict[str, ReferenceScore] = {}
     for keys in _batches(distinct, batch_tokens):
         batch = pack_sequences([distinct[key] for key in keys])
-        with torch.autocast(model.device.type, torch.bfloat16, enabled=autocast):
+        with torch.autocast(device.type, torch.bfloat16, enabled=autocast):
             result = score_pass(model, batch)
         for key, logp, tokens in zip(keys, result.logps_N.tolist(), result.tokens_N.tolist(), strict=True):
             scores[key] = ReferenceScore(key=key, logp=logp, tokens=tokens)

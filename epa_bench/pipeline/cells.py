@@ -13,13 +13,14 @@ from typing import Any
 
 from epa_bench.config.grid import Arm, expand
 from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, Sweep
+from epa_bench.core.code import package_versions
 from epa_bench.core.errors import DataError
 from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
 from epa_bench.execution.device import Device
 from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.losses.table import get_loss
-from epa_bench.models.identity import identify
+from epa_bench.models.identity import CheckpointIdentity, identify
 from epa_bench.steps.table import STEPS
 from epa_bench.suites.definitions import (
     GenerationSuite,
@@ -27,6 +28,8 @@ from epa_bench.suites.definitions import (
     PairwiseSuite,
     SuiteDefinition,
 )
+
+_ADAPTER_PACKAGES = ("peft",)
 
 
 @dataclass(frozen=True)
@@ -67,13 +70,10 @@ class SweepCells:
     # The start: reference and preference data
 
     @cached_property
-    def _external(self) -> tuple[str, str] | None:
-        """(path, digest) of the user's own reference; None where the sweep makes it."""
+    def _external(self) -> CheckpointIdentity | None:
+        """The user's own reference; None where the sweep makes it."""
         reference = self.sweep.reference
-        if not isinstance(reference, CheckpointReference):
-            return None
-        identity = identify(reference)
-        return str(identity.path), identity.digest
+        return identify(reference) if isinstance(reference, CheckpointReference) else None
 
     @cached_property
     def reference(self) -> CellSpec | None:
@@ -160,13 +160,15 @@ class SweepCells:
             "autocast": training.dtype == "bfloat16" and not training.fsdp,
             "batch_tokens": self.sweep.engine.score_tokens,
         }
+        if self._copies_adapter:
+            config["beside_base"] = True
         return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
 
     def _train(self, arm: Arm, seed: int) -> CellSpec:
         config = {
             "arm": arm.recipe(),
             "seed": seed,
-            "training": self.sweep.training.recipe(),
+            "training": self._training,
             "text": self._text,
             "dtype": "float32",
             # Sums over ranks round differently, and a checkpoint is continued by as many ranks as wrote it.
@@ -178,7 +180,20 @@ class SweepCells:
             inputs["weak_scores"] = self.weak_scores(arm, seed)
         # How often a training can be resumed from does not decide where it ends, nor does who watches it.
         hints = {"save_steps": self.sweep.training.save_steps, **self._tracking(arm, seed)}
-        return self._on_reference("train", config, inputs, f"train {arm.name}, seed {seed}", hints)
+        packages = () if self.sweep.training.lora is None else _ADAPTER_PACKAGES
+        return self._on_reference("train", config, inputs, f"train {arm.name}, seed {seed}", hints, packages)
+
+    @property
+    def _training(self) -> dict[str, Any]:
+        """The settings of a new adapter say nothing of a copy, which has the reference's own."""
+        recipe = self.sweep.training.recipe()
+        return {**recipe, "lora": {}} if self._copies_adapter else recipe
+
+    @property
+    def _copies_adapter(self) -> bool:
+        """Whether what is trained is a copy of the adapter that the reference is."""
+        external = self._external
+        return self.sweep.training.lora is not None and external is not None and external.base is not None
 
     def _tracking(self, arm: Arm, seed: int) -> dict[str, Any]:
         output = self.sweep.output
@@ -288,7 +303,11 @@ class SweepCells:
         label = f"{step} {checkpoint.label}"
         if checkpoint.cell is None:
             return self._on_reference(step, config, inputs, label)
-        return self._cell(step, config, {**inputs, "checkpoint": checkpoint.cell}, label)
+        inputs = {**inputs, "checkpoint": checkpoint.cell}
+        if self.sweep.training.lora is None:
+            return self._cell(step, config, inputs, label)
+        # The checkpoint is an adapter: the weights below it are the reference's.
+        return self._on_reference(step, config, inputs, label)
 
     def _on_reference(
         self,
@@ -297,13 +316,17 @@ class SweepCells:
         inputs: dict[str, CellSpec],
         label: str,
         hints: dict[str, Any] | None = None,
+        packages: tuple[str, ...] = (),
     ) -> CellSpec:
-        if self._external is None:
+        external = self._external
+        if external is None:
             assert self.reference is not None
-            return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints)
-        path, digest = self._external
-        hints = {**(hints or {}), "reference_path": path}
-        return self._cell(step, {**config, "reference": digest}, inputs, label, hints)
+            return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints, packages)
+        hints = {**(hints or {}), "reference_path": str(external.path)}
+        if external.base is not None:
+            hints["reference_base"] = str(external.base)
+            packages = _ADAPTER_PACKAGES
+        return self._cell(step, {**config, "reference": external.digest}, inputs, label, hints, packages)
 
     def _cell(
         self,
@@ -312,12 +335,14 @@ class SweepCells:
         inputs: dict[str, CellSpec],
         label: str,
         hints: dict[str, Any] | None = None,
+        packages: tuple[str, ...] = (),
     ) -> CellSpec:
+        """`packages`: whose versions decide the result beside those the step always has."""
         return CellSpec(
             step=step,
             config=config,
             inputs=inputs,
-            versions=STEPS[step].versions(self.device),
+            versions={**STEPS[step].versions(self.device), **package_versions(packages)},
             label=label,
             hints=hints or {},
         )

@@ -1,18 +1,21 @@
 """What the parts of a sweep ask of each other. Found before anything is computed, not after days of training."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, ScratchReference, Sweep
+from epa_bench.config.schema import EmbeddedData, Lora, ScratchReference, Sweep
+from epa_bench.config.values import ALL_LINEAR
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, list_problems
+from epa_bench.models.adapter_files import SCRATCH_LAYERS, Adapter, layer_shapes, unmatched
+from epa_bench.models.identity import locate
 from epa_bench.suites.definitions import LinearitySuite, PairwiseSuite, SuiteDefinition
 
 
 def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]) -> None:
-    """Raises ConfigError that lists every contradiction with its place in the file."""
+    """Raises ConfigError that lists every contradiction with its place in the file, or CheckpointError."""
     sweep = loaded.config
-    found = [*_context(sweep), *_gold(sweep, suites)]
+    found = [*_context(sweep), *_gold(sweep, suites), *_lora(sweep)]
     if found:
         problems = [Problem(loaded.document.where(location), message) for location, message in found]
         raise ConfigError(list_problems(problems, loaded.document.name))
@@ -41,4 +44,41 @@ def _gold(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tuple
                 ("suites", name),
                 f"`suites.{name}`: {needs} a gold reward defined for any text, which only the embedded task has; "
                 "leave this suite out of a sweep over files",
+            )
+
+
+def _lora(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+    lora, reference = sweep.training.lora, sweep.reference
+    if lora is None:
+        return
+    if isinstance(reference, ScratchReference):
+        layers = [
+            f"model.layers.{i}.{name}" for i in range(reference.model.num_hidden_layers) for name in SCRATCH_LAYERS
+        ]
+        yield from _targets(lora, layers)
+        return
+    found = locate(reference)
+    yield from _targets(lora, list(layer_shapes(found.path))) if found.adapter is None else _copied(lora, found.adapter)
+
+
+def _targets(lora: Lora, layers: Sequence[str]) -> Iterator[tuple[Location, str]]:
+    """PEFT says nothing of a wrong name beside a right one."""
+    targets = lora.target_modules or (ALL_LINEAR,)
+    for target in unmatched(targets, layers) if targets != (ALL_LINEAR,) else ():
+        names = sorted({layer.rpartition(".")[2] for layer in layers})
+        yield (
+            ("training", "lora", "target_modules"),
+            f"`training.lora.target_modules`: no layer of the reference is called {target}; its layers are called "
+            f"{', '.join(names)}",
+        )
+
+
+def _copied(lora: Lora, adapter: Adapter) -> Iterator[tuple[Location, str]]:
+    for name, wanted in lora.model_dump(exclude_none=True).items():
+        has = adapter.settings.get(name)
+        if (sorted(wanted) != sorted(has or ())) if isinstance(wanted, tuple) else wanted != has:
+            yield (
+                ("training", "lora", name),
+                f"`training.lora.{name}`: the reference is an adapter itself, a copy of which is trained on with its "
+                f"own {name}, {has}; leave the key out",
             )

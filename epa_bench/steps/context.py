@@ -43,6 +43,17 @@ class StepContext:
             return checkpoint_folder(self.inputs["reference"])
         return Path(self.hints["reference_path"])
 
+    def base_folder(self) -> Path:
+        """Folder of the weights below every adapter of the sweep: the reference, or what that is an adapter of."""
+        if self.reference_is_adapter:
+            return Path(self.hints["reference_base"])
+        return self.reference_folder()
+
+    @property
+    def reference_is_adapter(self) -> bool:
+        """Whether the user's own reference is a LoRA adapter on another checkpoint."""
+        return "reference_base" in self.hints
+
     def reference_identity(self) -> str:
         """Digest of the reference: of its recipe if the sweep made it, of its content if it is the user's own."""
         if "reference" in self.inputs:

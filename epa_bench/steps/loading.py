@@ -2,12 +2,17 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Generic, TypeVar
 
+from peft import PeftModel
+from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
 from epa_bench.core.errors import CheckpointError
 from epa_bench.data.chat import Renderer
+from epa_bench.models.adapter_files import is_adapter
+from epa_bench.models.adapters import load_adapter, load_merged
 from epa_bench.models.checkpoint import load_model, load_tokenizer
 from epa_bench.steps.context import StepContext
 
@@ -15,11 +20,15 @@ logging.set_verbosity_error()  # type: ignore[no-untyped-call]
 logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
 
+_Model = TypeVar("_Model", bound=nn.Module)
+_Held = TypeVar("_Held", bound=nn.Module, covariant=True)
+
+
 @dataclass(frozen=True)
-class Opened:
+class Opened(Generic[_Held]):
     """A checkpoint in memory."""
 
-    model: PreTrainedModel
+    model: _Held
     tokenizer: PreTrainedTokenizerBase
     renderer: Renderer
 
@@ -28,26 +37,54 @@ class Opened:
         return int(self.tokenizer.pad_token_id)
 
 
-def open_checkpoint(context: StepContext, folder: Path) -> Opened:
+def open_checkpoint(context: StepContext, folder: Path) -> Opened[PreTrainedModel]:
     """Loads a checkpoint by the cell's `text` settings (template, max_length, trust_remote_code) and `dtype`.
 
-    Raises CheckpointError where it cannot be loaded, or sequences of max_length tokens do not fit its context.
+    An adapter is merged into its base, in memory only: merged weights of every arm would fill disks. Raises
+    CheckpointError where it cannot be loaded, or sequences of max_length tokens do not fit its context.
     """
-    text = context.config["text"]
-    trust = text["trust_remote_code"]
-    tokenizer = load_tokenizer(folder, trust_remote_code=trust)
-    model = load_model(folder, dtype=context.config["dtype"], device=context.device, trust_remote_code=trust)
+    tokenizer = _tokenizer(context, folder)
+    if is_adapter(folder):
+        return _opened(context, tokenizer, load_merged(context.base_folder(), folder, **_loading(context)), folder)
+    return _opened(context, tokenizer, load_model(folder, **_loading(context)), folder)
+
+
+def open_reference_adapter(context: StepContext) -> Opened[PeftModel]:
+    """The reference that is an adapter, beside its base: as a copy of it is trained. Raises CheckpointError."""
+    folder = context.reference_folder()
+    tokenizer = _tokenizer(context, folder)
+    base = load_model(context.base_folder(), **_loading(context))
+    return _opened(context, tokenizer, load_adapter(base, folder), folder)
+
+
+def _loading(context: StepContext) -> dict[str, Any]:
+    trust = context.config["text"]["trust_remote_code"]
+    return {"dtype": context.config["dtype"], "device": context.device, "trust_remote_code": trust}
+
+
+def _opened(context: StepContext, tokenizer: PreTrainedTokenizerBase, model: _Model, folder: Path) -> Opened[_Model]:
+    max_length = context.config["text"]["max_length"]
     positions = getattr(model.config, "max_position_embeddings", None)
-    if positions is not None and text["max_length"] > positions:
+    if positions is not None and max_length > positions:
         raise CheckpointError(
-            f"data.max_length is {text['max_length']} tokens, the model in {folder} has a context of {positions}; "
+            f"data.max_length is {max_length} tokens, the model in {folder} has a context of {positions}; "
             f"set data.max_length to {positions} or less"
         )
-    return Opened(model, tokenizer, Renderer(tokenizer, template=text["template"], max_length=text["max_length"]))
+    return Opened(model, tokenizer, _renderer(context, tokenizer))
 
 
 def open_renderer(context: StepContext, folder: Path) -> Renderer:
     """Only the tokenizer and its renderer."""
+    return _renderer(context, _tokenizer(context, folder))
+
+
+def _tokenizer(context: StepContext, folder: Path) -> PreTrainedTokenizerBase:
+    """The checkpoint's own; an adapter may come without one and has its base's then."""
+    if is_adapter(folder) and not (folder / "tokenizer_config.json").is_file():
+        folder = context.base_folder()
+    return load_tokenizer(folder, trust_remote_code=context.config["text"]["trust_remote_code"])
+
+
+def _renderer(context: StepContext, tokenizer: PreTrainedTokenizerBase) -> Renderer:
     text = context.config["text"]
-    tokenizer = load_tokenizer(folder, trust_remote_code=text["trust_remote_code"])
     return Renderer(tokenizer, template=text["template"], max_length=text["max_length"])

@@ -4,15 +4,19 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
-from epa_bench.config.schema import Training
+from peft import PeftModel
+from transformers import PreTrainedModel
+
+from epa_bench.config.schema import Lora, Training
 from epa_bench.core.records import Group, Preference, ReferenceScore
 from epa_bench.data.plan import permute_steps
 from epa_bench.losses.table import get_loss
 from epa_bench.models import card
+from epa_bench.models.adapters import add_adapter, save_adapter
 from epa_bench.models.checkpoint import load_tokenizer
 from epa_bench.models.tokenizers import check_same_tokenizer
 from epa_bench.steps.context import StepContext
-from epa_bench.steps.loading import Opened, open_checkpoint
+from epa_bench.steps.loading import Opened, open_checkpoint, open_reference_adapter
 from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
 from epa_bench.training.distributed import is_first_rank, join_ranks, leave_ranks, save_trained
 from epa_bench.training.preference import Outcome, train_preference
@@ -36,8 +40,7 @@ def run(context: StepContext) -> None:
     if get_loss(arm["loss"]).needs_gold:
         check_gold(arm["loss"], [*groups, *held_out], preferences)
     # What is sharded may never be whole on one GPU.
-    opening = dataclasses.replace(context, device="cpu") if settings.fsdp else context
-    opened = open_checkpoint(opening, context.reference_folder())
+    opened = _open_policy(dataclasses.replace(context, device="cpu") if settings.fsdp else context, settings.lora)
     encode = encoder_of(preferences, opened.renderer.encode)
     reference = _reference_scores(context)
     outcome = train_preference(
@@ -74,7 +77,23 @@ def _reference_scores(context: StepContext) -> dict[str, ReferenceScore]:
     }
 
 
-def _save(context: StepContext, opened: Opened, preferences: Sequence[Preference], outcome: Outcome) -> None:
+def _open_policy(context: StepContext, lora: Lora | None) -> Opened[PreTrainedModel | PeftModel]:
+    """What is trained: the reference's weights, a new adapter on them, or a copy of the adapter it is."""
+    if lora is not None and context.reference_is_adapter:
+        return open_reference_adapter(context)
+    opened = open_checkpoint(context, context.reference_folder())
+    if lora is None:
+        return opened
+    policy = add_adapter(opened.model, lora, seed=context.config["seed"])
+    return Opened(policy, opened.tokenizer, opened.renderer)
+
+
+def _save(
+    context: StepContext,
+    opened: Opened[PreTrainedModel | PeftModel],
+    preferences: Sequence[Preference],
+    outcome: Outcome,
+) -> None:
     """The checkpoint with its identity and card, and a tokenizer that comes back as it went."""
     folder = context.folder / "model"
     chosen = {} if outcome.chosen is None else {"chosen": dataclasses.asdict(outcome.chosen)}
@@ -84,7 +103,11 @@ def _save(context: StepContext, opened: Opened, preferences: Sequence[Preference
         "recipe": dict(context.config),
         **chosen,
     }
-    save_trained(folder, opened.model, opened.tokenizer, identity)
+    if not isinstance(opened.model, PeftModel):
+        save_trained(folder, opened.model, opened.tokenizer, identity)
+    elif is_first_rank():
+        # The base's path would be this machine's.
+        save_adapter(folder, opened.model, opened.tokenizer, base=context.reference_identity(), identity=identity)
     if not is_first_rank():
         return
     trust = context.config["text"]["trust_remote_code"]

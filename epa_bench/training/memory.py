@@ -222,4 +222,5 @@ class _Needs:
                 settings.model_copy(update={name: value}),
                 self.shape,
             )
-        yield "LoRA adapters instead of all weights", settings, replace(self.shape, trainable=0)
+        if settings.lora is None:
+            yield "training.lora: {} (adapters instead of all weights)", settings, replace(self.shape, trainable=0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedModel, TrainerCallback
+from torch import nn
+from transformers import TrainerCallback
 
 from epa_bench.config.schema import Training
 from epa_bench.losses.table import get_loss
@@ -37,7 +38,7 @@ class Outcome:
 
 
 def train_preference(
-    model: PreTrainedModel,
+    model: nn.Module,
     dataset: GroupDataset,
     folder: Path,
     *,
@@ -57,12 +58,13 @@ def train_preference(
     callbacks: Sequence[TrainerCallback] = (),
     tracking: Mapping[str, Any] | None = None,
 ) -> Outcome:
-    """Trains `model` in place over the whole plan, once and in its order, resuming from what `folder` holds.
+    """Trains `model`, of a PEFT model its adapter, in place over the whole plan, once and in its order.
 
-    `candidates`: K, the widest group; `longest`: tokens of the longest sequence there may be; `validation`: held-out
-    pairs, where `settings` ask for them; `callbacks`: called as by any Trainer, before this package's own; `tracking`:
-    further TrainingArguments that decide no result (`report_to`, `run_name`). Raises TrainingError where the training
-    cannot fit into memory, does not start where it must, or a loss or gradient is not finite.
+    A killed training goes on from what `folder` holds. `candidates`: K, the widest group; `longest`: tokens of the
+    longest sequence there may be; `validation`: held-out pairs, where `settings` ask for them; `callbacks`: called as
+    by any Trainer, before this package's own; `tracking`: further TrainingArguments that decide no result
+    (`report_to`, `run_name`). Raises TrainingError where the training cannot fit into memory, does not start where it
+    must, or a loss or gradient is not finite.
 
     Under torchrun or `accelerate launch` every rank calls this with the same arguments and its own copy of the model;
     the ranks share the groups of each step, and the first one writes. With `settings.fsdp` the model's parameters are

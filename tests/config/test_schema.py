@@ -33,6 +33,7 @@ Problems = Callable[..., list[str]]
         ("training.gradient_checkpointing=yes", '`training.gradient_checkpointing`: expected true or false, got "yes"'),
         ("training=", "`training`: expected keys and values, got null"),
         ("methods.dpo=3", "`methods.dpo`: expected keys and values, got 3"),
+        ("training.lora=true", "`training.lora`: expected keys and values, got true"),
         ("methods=[dpo]", '`methods`: expected keys and values, got ["dpo"]'),
         ("suites.a=3", "`suites.a`: expected keys and values, got 3"),
         ("seeds=1", "`seeds`: expected a list, got 1"),
@@ -52,6 +53,8 @@ Problems = Callable[..., list[str]]
         ("seeds=[-1]", "`seeds.0`: expected greater than or equal to 0, got -1"),
         ("seeds=[4294967296]", "`seeds.0`: expected less than 4294967296, got 4294967296"),
         ("training.data_seed=-1", "`training.data_seed`: expected greater than or equal to 0, got -1"),
+        ("training.lora.r=0", "`training.lora.r`: expected greater than or equal to 1, got 0"),
+        ("training.lora.lora_alpha=1.5", "`training.lora.lora_alpha`: expected a whole number, got 1.5"),
         # Names of things.
         ("training.dtype=float16", "`training.dtype`: expected 'float32' or 'bfloat16', got \"float16\""),
         (
@@ -67,6 +70,21 @@ Problems = Callable[..., list[str]]
         ("reference.kind=3", "`reference.kind`: expected scratch or checkpoint, got 3"),
         ("data.kind=[files]", '`data.kind`: expected embedded or files, got ["files"]'),
         ("reference=scratch", '`reference`: expected keys and values, got "scratch"'),
+        (
+            "training.lora.target_modules=[all-linear, q_proj]",
+            '`training.lora.target_modules`: expected all-linear or names of layers, not both, got ["all-linear", '
+            '"q_proj"]',
+        ),
+        (
+            "training.lora.target_modules=[q_proj, model.lm_head]",
+            "`training.lora.target_modules`: an adapter on the output layer or embeddings (model.lm_head) is refused; "
+            'leave it out, got ["q_proj", "model.lm_head"]',
+        ),
+        (
+            "training.lora.target_modules=embed_tokens",
+            "`training.lora.target_modules`: an adapter on the output layer or embeddings (embed_tokens) is refused; "
+            'leave it out, got "embed_tokens"',
+        ),
         # Lists of the grid.
         ("methods={}", "`methods`: expected at least one entry, got {}"),
         ("methods.dpo.beta=[]", "`methods.dpo.beta`: expected one or more values, all different, got []"),
@@ -77,6 +95,7 @@ Problems = Callable[..., list[str]]
         ("methods.dpo.learning_rat=1", "unknown key `methods.dpo.learning_rat`; did you mean `learning_rate`?"),
         ("reference.model.hiden_size=1", "unknown key `reference.model.hiden_size`; did you mean `hidden_size`?"),
         ("reference.sft.epochs=1", "unknown key `reference.sft.epochs`; did you mean `num_train_epochs`?"),
+        ("training.lora.lora_dropout=0", "unknown key `training.lora.lora_dropout`; did you mean `lora_alpha`?"),
         ("table.x=1", "unknown key `table.x`; known here: baseline, level"),
     ],
 )
@@ -166,6 +185,19 @@ def test_whole_numbers_are_numbers(load: Load) -> None:
     assert (beta, type(beta[0])) == ((1.0,), float)
     reference = load("reference.sft.learning_rate=1").config.reference
     assert '"learning_rate":1.0' in reference.model_dump_json()
+
+
+def test_a_new_adapter_is_the_same_however_it_is_written(load: Load) -> None:
+    def recipe(*overrides: str) -> dict[str, object]:
+        lora = load("training.lora={}", *overrides).config.training.lora
+        assert lora is not None
+        return lora.recipe()
+
+    assert recipe() == {"r": 16, "lora_alpha": 32, "target_modules": ["all-linear"], "use_rslora": False}
+    written = ("training.lora.r=16", "training.lora.target_modules=all-linear", "training.lora.use_rslora=false")
+    assert recipe(*written) == recipe()
+    assert recipe("training.lora.target_modules=[v_proj, q_proj]")["target_modules"] == ["q_proj", "v_proj"]
+    assert recipe("training.lora.r=4") != recipe()
 
 
 def test_defaults_are_valid() -> None:

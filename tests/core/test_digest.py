@@ -140,6 +140,15 @@ def test_folder_digest_takes_a_file_once_whatever_the_patterns(folder: Path) -> 
     assert folder_digest(folder, ["a.*", "*.py", "*"]) == folder_digest(folder, ["*"])
 
 
+def test_folder_digest_leaves_out_what_it_is_told(folder: Path) -> None:
+    before = folder_digest(folder, ["*.py"], without=["a.py"])
+    assert before != folder_digest(folder, ["*.py"])
+    (folder / "a.py").write_text("x")
+    assert folder_digest(folder, ["*.py"], without=["a.py"]) == before
+    (folder / "b.py").write_text("x")
+    assert folder_digest(folder, ["*.py"], without=["a.py"]) != before
+
+
 def test_folder_digest_sees_every_change(folder: Path) -> None:
     digests = [folder_digest(folder, ["*.py"])]
     (folder / "a.py").write_text("1 ")

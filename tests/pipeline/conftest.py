@@ -83,3 +83,27 @@ def save_checkpoint(tmp_path: Path) -> Callable[..., Path]:
         return folder
 
     return save
+
+
+@pytest.fixture
+def save_adapter(tmp_path: Path, save_checkpoint: Callable[..., Path]) -> Callable[..., Path]:
+    """A LoRA adapter as PEFT saves one, without a tokenizer, on `save_checkpoint`'s model; gives its folder."""
+
+    def save() -> Path:
+        import torch
+        from peft import LoraConfig, get_peft_model
+        from transformers import AutoModelForCausalLM
+
+        base = save_checkpoint()
+        config = LoraConfig(task_type="CAUSAL_LM", r=2, lora_alpha=8, target_modules=["q_proj", "v_proj"])
+        policy = get_peft_model(AutoModelForCausalLM.from_pretrained(base), config)
+        generator = torch.Generator().manual_seed(0)
+        for name, parameter in policy.named_parameters():
+            if "lora_" in name:
+                parameter.data = 0.1 * torch.randn(parameter.shape, generator=generator)
+        folder = tmp_path / "my-adapter"
+        policy.peft_config["default"].base_model_name_or_path = "my-sft"
+        policy.save_pretrained(str(folder), save_embedding_layers=False)
+        return folder
+
+    return save

@@ -71,6 +71,11 @@ def refused(place: "Workplace", code: int, *words: str, arguments: tuple[str, ..
         ("name=/tmp/escape", ["`name`"]),
         ("name=store", ["`name`", "choose another"]),
         ("data.max_length=200", ["`data.max_length`", "200 tokens", "max_position_embeddings", "128"]),
+        ("training.lora.target_modules=[lm_head]", ["`training.lora.target_modules`", "lm_head", "is refused"]),
+        (
+            "training.lora.target_modules=[q_proj, v_prj]",
+            ["`training.lora.target_modules`", "no layer of the reference is called v_prj", "q_proj, up_proj, v_proj"],
+        ),
         ("nonsense", ["expected KEY=VALUE"]),
         ("=3", ["expected KEY=VALUE"]),
         ("seeds=[1, 1]", ["`seeds`", "all different"]),
@@ -268,6 +273,65 @@ def test_broken_reference(
     damage(save_checkpoint())
     workplace.write(own_reference)
     refused(workplace, 5, *words)
+
+
+def test_targets_that_a_reference_on_disk_does_not_have(
+    workplace: "Workplace", own_reference: dict[str, Any], save_checkpoint: Callable[..., Path]
+) -> None:
+    save_checkpoint()
+    workplace.write({**own_reference, "training.lora": {"target_modules": ["c_attn"]}})
+    refused(workplace, 3, "mini.yaml:", "`training.lora.target_modules`", "no layer of the reference is called c_attn")
+    assert not (workplace.folder / "runs").exists()
+
+
+def _on_a_wider_base(adapter: Path) -> None:
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig(
+        hidden_size=128, intermediate_size=128, num_hidden_layers=2, num_attention_heads=2, vocab_size=320
+    )
+    LlamaForCausalLM(config).save_pretrained(adapter.with_name("my-sft"))  # type: ignore[no-untyped-call]
+
+
+def _pickle(adapter: Path) -> None:
+    (adapter / "adapter_model.safetensors").rename(adapter / "adapter_model.bin")
+
+
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (_on_a_wider_base, ["my-adapter belongs to another base", "64 x 64 there and 128 x 128 in my-sft"]),
+        (_pickle, ["my-adapter holds no adapter_model.safetensors", "Pickled weights are not loaded"]),
+        (
+            lambda adapter: shutil.rmtree(adapter.with_name("my-sft")),
+            ["`base_model_name_or_path` in my-adapter/adapter_config.json", "no checkpoint folder at my-sft"],
+        ),
+    ],
+    ids=["another base", "pickled", "no base"],
+)
+def test_broken_adapter_as_reference(
+    damage: Callable[[Path], object],
+    words: list[str],
+    workplace: "Workplace",
+    own_reference: dict[str, Any],
+    save_adapter: Callable[[], Path],
+) -> None:
+    damage(save_adapter())
+    workplace.write({**own_reference, "reference.path": "my-adapter"})
+    refused(workplace, 5, *words)
+    assert not workplace.cells()
+
+
+def test_adapter_as_reference_is_copied_with_its_own_settings(
+    workplace: "Workplace", own_reference: dict[str, Any], save_adapter: Callable[[], Path]
+) -> None:
+    save_adapter()
+    lora = {"r": 8, "lora_alpha": 8, "target_modules": ["q_proj"]}
+    workplace.write({**own_reference, "reference.path": "my-adapter", "training.lora": lora})
+    message = refused(workplace, 3, "2 problems", "`training.lora.r`", "its own r, 2", "leave the key out")
+    assert "`training.lora.target_modules`" in message
+    assert "lora_alpha" not in message
+    assert not (workplace.folder / "runs").exists()
 
 
 # The disk
