@@ -26,6 +26,9 @@ app = typer.Typer(
     "9 suite, 10 a worker died, 12 hub, 130 interrupted (rerun to go on).",
 )
 
+bench = typer.Typer(help="Measure this package against others, on this machine.", no_args_is_help=True)
+app.add_typer(bench, name="bench")
+
 _PLAIN_WIDTH = 150
 
 SweepFile = Annotated[str, typer.Argument(metavar="SWEEP", help="A sweep file, or the name of a shipped one: demo.")]
@@ -42,6 +45,10 @@ JsonPath = Annotated[
         allow_dash=True,
         help="Also write the figures, unrounded; - is standard output.",
     ),
+]
+
+PerformanceFile = Annotated[
+    Path, typer.Option("--out", metavar="PATH", dir_okay=False, help="The file whose section is written.")
 ]
 
 
@@ -136,6 +143,22 @@ def losses(json_path: JsonPath = None) -> None:
     names = ("name", "summary", "options", "uses_weak", "couples_batch", "reference_free", "needs_gold", "source")
     rows = [{name: getattr(spec, name) for name in names} for spec in LOSSES.values()]
     _show_rows([{**row, "options": "\n".join(map(str, row["options"]))} for row in rows], json_path)
+
+
+@bench.command("train")
+def bench_train(
+    quick: Annotated[bool, typer.Option("--quick", help="Fewer steps, no tables of growth: minutes.")] = False,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Time training steps: ours, TRL's where it is installed, and the obvious implementation's, in one run."""
+    from epa_bench.bench.render import to_terminal
+    from epa_bench.bench.train import benchmark_training
+
+    rows = benchmark_training("quick" if quick else "full", out, _say)
+    text = json.dumps([row.model_dump(mode="json") for row in rows], indent=2, ensure_ascii=False, allow_nan=False)
+    _show(lambda console: console.print(to_terminal(rows)), text + "\n", json_path)
+    _say(f"Tables: {out}")
 
 
 @app.callback(invoke_without_command=True)

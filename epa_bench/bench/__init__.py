@@ -1,0 +1,1 @@
+"""Measuring this package against others, in one run, on the machine at hand."""
