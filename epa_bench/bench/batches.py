@@ -20,7 +20,8 @@ and punctuation marks counted, sequences cut at 1,024)."""
 
 def draw_groups(case: Case, index: int) -> list[list[EncodedResponse]]:
     """The groups of step `index`, the positive first. Weak negatives are as long as other responses are."""
-    draw = random.Random(stable_seed("bench", case.model_dump(mode="json"), index))
+    shape = [case.prompt, case.response, case.ragged, case.candidates, case.groups, case.model.vocab_size]
+    draw = random.Random(stable_seed("bench", shape, index))
     prompts = [_words(draw, case, length) for length in _lengths(draw, case.prompt, case.groups, case.ragged)]
     lengths = _lengths(draw, case.response, case.candidates * case.groups, case.ragged)
     responses = iter([[*_words(draw, case, length - 1), EOS_ID] for length in lengths])

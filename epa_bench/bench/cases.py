@@ -78,7 +78,7 @@ class Case(Record):
         return "dpo" if self.candidates == 2 else "epa"
 
 
-# Eight pairs are the default micro-batch of both trainers; EPA's groups are as many as give eight sequences.
+# Sixteen sequences a step: eight pairs are the default micro-batch of both trainers.
 _DPO = Case(
     name="DPO",
     peers=("trl", "trl-online", "obvious"),
@@ -89,8 +89,8 @@ _DPO = Case(
     memory=True,
 )
 _DPO_LONG_PROMPTS = Case(name="DPO", peers=("trl",), prompt=266, response=70, ragged=True, groups=8)
-_EPA_2 = Case(name="EPA 1:1:2", prompt=133, response=194, ragged=True, weak=2, groups=2, memory=True)
-_EPA_6 = Case(name="EPA 1:1:6", prompt=133, response=194, ragged=True, weak=6, groups=1)
+_EPA_2 = Case(name="EPA 1:1:2", prompt=133, response=194, ragged=True, weak=2, groups=4, memory=True)
+_EPA_6 = Case(name="EPA 1:1:6", prompt=133, response=194, ragged=True, weak=6, groups=2)
 _OWN = Case(name="EPA 1:1:2", part="own", peers=("ours-dpo",), prompt=256, response=64, weak=2, groups=4)
 _HEAD = Case(
     name="output layer",
@@ -145,10 +145,10 @@ def _changed(**shape: int) -> ScratchModel:
 
 
 PEERS: Mapping[SideName, str] = {
-    "trl": "TRL, references computed before",
-    "trl-online": "TRL as it comes, reference at every step",
-    "obvious": "the obvious implementation",
-    "ours-dpo": "our DPO step",
+    "trl": "TRL, reference precomputed",
+    "trl-online": "TRL, reference online",
+    "obvious": "obvious",
+    "ours-dpo": "our DPO",
     "full-logits": "full logits",
 }
 """What the report calls them."""

@@ -55,9 +55,9 @@ def grids(rows: Sequence[Row]) -> list[Grid]:
 
 
 def _of_peers(title: str, rows: Sequence[Row]) -> Grid:
-    cases = ("case", "peer", "P", "R", "K", "groups", "vocabulary")
+    cases = ("case", "peer", "P", "R", "K", "V", "groups")
     times = ("s ours", "s peer", "ratio (lowest, highest)", "tokens/s ours", "tokens/s peer")
-    header = (*cases, *times, "MiB ours", "MiB peer", "loss difference")
+    header = (*cases, *times, "MiB ours", "MiB peer", "losses differ")
     return Grid(title, header, tuple(map(_line_of_peer, rows)))
 
 
@@ -65,7 +65,7 @@ def _line_of_peer(row: Row) -> tuple[str, ...]:
     return (
         f"{row.case}, {row.hidden_size} dimensions" if row.part == "head" else row.case,
         row.note or PEERS[row.peer],
-        *(f"{count:,}" for count in (row.P, row.R, row.K, row.groups, row.vocabulary)),
+        *(f"{count:,}" for count in (row.P, row.R, row.K, row.vocabulary, row.groups)),
         _number(row.seconds_ours, ".3g"),
         _number(row.seconds_peer, ".3g"),
         _with_extremes(row.ratio, row.ratio_low, row.ratio_high),
@@ -128,12 +128,14 @@ def _how(rows: Sequence[Row], machine: Machine) -> list[str]:
         f"Seconds are those that {clock}, medians over the steps. The ratio is the median over the steps of the peer's "
         "seconds through ours at the same step: above 1, ours is faster.",
         "Tokens a second count a prompt with each of its responses and no padding, for both sides alike.",
-        "P and R are mean tokens of prompts and responses. Lengths are spread as in preference data in the comparison "
-        "with others, and all alike elsewhere.",
+        "P and R are mean tokens of prompts and responses, K candidates of a group, V words of the vocabulary. Lengths "
+        "are spread as in preference data in the comparison with others, and all alike elsewhere.",
         "MiB: most memory held at once, above what was held before the first step, so without the weights; each side "
         "in a process of its own.",
-        "Loss difference: the largest over all steps, in nats.",
-        "TRL runs without its defaults bf16, gradient checkpointing and truncation, because ours runs without them.",
+        "Losses differ: by at most so many nats at any step.",
+        "TRL's DPOTrainer runs without its defaults bf16, gradient checkpointing and truncation, because ours runs "
+        "without them. Its default is the reference online: at every step; ours is always precomputed. The obvious "
+        "implementation pads a row a candidate, takes logits at every position, and has its reference online.",
     ]
 
 

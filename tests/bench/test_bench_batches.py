@@ -51,4 +51,6 @@ def test_padding_costs_what_it_costs_on_preference_data(groups: int, factor: flo
 def test_drawn_again_a_step_is_the_same_and_another_step_is_not() -> None:
     case = micro_case()
     assert draw_groups(case, 1) == draw_groups(case, 1)
+    other_peers = micro_case(peers=("trl",), memory=True)
+    assert draw_groups(case, 1) == draw_groups(other_peers, 1)
     assert draw_groups(case, 0) != draw_groups(case, 1)

@@ -33,12 +33,12 @@ def test_a_line_by_hand() -> None:
     (grid,) = grids(rows(micro_case(peers=("trl",))))
     assert dict(zip(grid.header, grid.lines[0], strict=True)) == {
         "case": "DPO",
-        "peer": "TRL, references computed before",
+        "peer": "TRL, reference precomputed",
         "P": "12",
         "R": "9",
         "K": "2",
+        "V": "300",
         "groups": "4",
-        "vocabulary": "300",
         "s ours": "2",
         "s peer": "8",
         "ratio (lowest, highest)": "3.00 (2.00, 4.00)",
@@ -46,7 +46,7 @@ def test_a_line_by_hand() -> None:
         "tokens/s peer": "12",
         "MiB ours": "1,234",
         "MiB peer": "3,702",
-        "loss difference": "4.0e-03",
+        "losses differ": "4.0e-03",
     }
 
 
@@ -62,7 +62,7 @@ def test_what_weak_negatives_cost_is_ours_through_the_cheaper_step() -> None:
     losses = {"losses": {"ours": (1.4,), "ours-dpo": (0.7,)}}
     case = micro_case(name="EPA 1:1:2", part="own", peers=("ours-dpo",), weak=2)
     (grid,) = grids(rows_of(case, measured(**times, **losses), {}))
-    assert grid.lines == (("EPA 1:1:2", "our DPO step", "12", "9", "3", "2", "1.50 (1.00, 2.50)"),)
+    assert grid.lines == (("EPA 1:1:2", "our DPO", "12", "9", "3", "2", "1.50 (1.00, 2.50)"),)
 
 
 def test_growth_is_counted_from_the_first_line() -> None:

@@ -76,9 +76,9 @@ def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert head_row["peak_mib_ours"] < 512 * 40_000 * 4 / 2**20 < head_row["peak_mib_peer"]
     assert Row.model_validate_json(json.dumps(step)).rounds == 5
 
-    assert done.stderr.splitlines()[0] == "[1/2] DPO P=12 R=9 K=2 V=300 against the obvious implementation"
+    assert done.stderr.splitlines()[0] == "[1/2] DPO P=12 R=9 K=2 V=300 against obvious"
     text = out.read_text()
-    assert "| DPO | the obvious implementation | 12 | 9 | 2 | 4 | 300 |" in text
+    assert "| DPO | obvious | 12 | 9 | 2 | 300 | 4 |" in text
     assert f"{step['seconds_ours']:.3g}" in text
 
 
