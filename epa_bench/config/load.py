@@ -36,6 +36,9 @@ _EXPECTED = {
     "too_short": "at least one entry",
 }
 
+_SECRET = "api_key"
+"""A key may have been pasted where its variable's name belongs: no message shows the value of such a key."""
+
 
 @dataclass(frozen=True)
 class LoadedSweep:
@@ -83,10 +86,11 @@ def _overridden(document: Document, overrides: Sequence[str]) -> Document:
         parts = dotted.strip().split(".")
         if not equals or not all(parts):
             raise ConfigError(f"--set {override}: expected KEY=VALUE, e.g. --set training.num_train_epochs=2")
-        value = parse_value(text, f"--set {override}")
-        changed = _assign(data, _keys(data, parts), value, override)
+        origin = f"--set {dotted}=..." if _SECRET in dotted else f"--set {override}"
+        value = parse_value(text, origin)
+        changed = _assign(data, _keys(data, parts), value, origin)
         lines = _without(lines, changed)
-        origins = {**_without(origins, changed), changed: f"--set {override}"}
+        origins = {**_without(origins, changed), changed: origin}
     return _OverriddenDocument(document.name, data, lines, origins) if origins else replace(document, data=data)
 
 
@@ -116,7 +120,7 @@ def _keys(data: Any, parts: list[str]) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def _assign(data: dict[str, Any], keys: tuple[str, ...], value: Any, override: str) -> Location:
+def _assign(data: dict[str, Any], keys: tuple[str, ...], value: Any, origin: str) -> Location:
     """Sets the value; gives the topmost key that changed, which is above `keys` where that was made for it."""
     changed = keys
     for i, key in enumerate(keys[:-1], 1):
@@ -124,7 +128,7 @@ def _assign(data: dict[str, Any], keys: tuple[str, ...], value: Any, override: s
             changed = min(changed, keys[:i], key=len)
         data = data.setdefault(key, {})
         if not isinstance(data, dict):
-            raise ConfigError(f"--set {override}: {'.'.join(keys[:i])} has no keys below it; set it as a whole")
+            raise ConfigError(f"{origin}: {'.'.join(keys[:i])} has no keys below it; set it as a whole")
     data[keys[-1]] = value
     return changed
 
@@ -147,7 +151,8 @@ def _problem(document: Document, detail: ErrorDetails) -> Problem:
         return Problem(where, f"`{key}` is required, {_kinds(detail)}; add it, or pass --set {key}=VALUE")
     if kind == "union_tag_invalid":
         return Problem(where, f"`{key}`: expected {_kinds(detail)}, got {_show(came['kind'])}")
-    return Problem(where, f"`{key}`: {_expected(detail)}, got {_show(came)}")
+    shown = "..." if _SECRET in key else _show(came)
+    return Problem(where, f"`{key}`: {_expected(detail)}, got {shown}")
 
 
 def _dotted(location: Location) -> str:

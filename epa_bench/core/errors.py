@@ -61,6 +61,12 @@ class WorkerError(EpaBenchError):
     exit_code = 10
 
 
+class JudgeError(EpaBenchError):
+    """The judge cannot be asked: no key or a refused one, no such model, no answer, the budget is spent."""
+
+    exit_code = 11
+
+
 class HubError(EpaBenchError):
     """The hub cannot be reached or refuses: no token, one it does not take, a repository of somebody else."""
 

@@ -1,9 +1,12 @@
-"""Pairwise verdicts from a language model: AlpacaEval's weighted log-probs, or a label in its text."""
+"""What a judge's reply says of two answers: pure functions of log-probs or text."""
 
 import math
 import random
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+
+from epa_bench.judges.asking import UnparsedError
 
 LABELS = ("m", "M")
 """AlpacaEval's names of the answer shown first and the one shown second."""
@@ -45,3 +48,21 @@ def weighted_preference(
 def seeded_swap(instruction: str) -> bool:
     """Whether AlpacaEval shows the model's output first for this instruction (alpaca_eval 0.6.6, seed 0)."""
     return random.Random("is_switched_outputs" + instruction + "0").choices([False, True], k=1)[0]
+
+
+def label_in_text(text: str, labels: tuple[str, str], patterns: tuple[str, str] | None = None) -> float:
+    """1 where the text names the first label, 2 where it names the second, as whole words or by `patterns`.
+
+    Raises UnparsedError where it names both or neither.
+    """
+    first, second = (re.search(pattern, text) is not None for pattern in patterns or map(_whole_word, labels))
+    if first and second:
+        raise UnparsedError("both labels")
+    if not first and not second:
+        raise UnparsedError("neither label")
+    return 1.0 if first else 2.0
+
+
+def _whole_word(label: str) -> str:
+    # An apostrophe joins: the m of "I'm" is no label.
+    return rf"(?<![\w'\u2019]){re.escape(label)}(?![\w'\u2019])"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, Lora, ScratchReference, Sweep
+from epa_bench.config.schema import EmbeddedData, GoldJudge, Lora, ScratchReference, Sweep
 from epa_bench.config.values import ALL_LINEAR
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, list_problems
@@ -15,7 +15,7 @@ from epa_bench.suites.definitions import LinearitySuite, PairwiseSuite, SuiteDef
 def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]) -> None:
     """Raises ConfigError that lists every contradiction with its place in the file, or CheckpointError."""
     sweep = loaded.config
-    found = [*_context(sweep), *_gold(sweep, suites), *_lora(sweep)]
+    found = [*_context(sweep), *_judge(sweep), *_gold(sweep, suites), *_lora(sweep)]
     if found:
         problems = [Problem(loaded.document.where(location), message) for location, message in found]
         raise ConfigError(list_problems(problems, loaded.document.name))
@@ -31,6 +31,11 @@ def _context(sweep: Sweep) -> Iterator[tuple[Location, str]]:
             f"`data.max_length`: {wanted} tokens, but `reference.model.max_position_embeddings` is {positions}; "
             "lower the first or raise the second",
         )
+
+
+def _judge(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+    if not isinstance(sweep.judge, GoldJudge):
+        yield ("judge",), f"`judge`: no suite asks a judge of kind {sweep.judge.kind} yet; use kind: gold"
 
 
 def _gold(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tuple[Location, str]]:
