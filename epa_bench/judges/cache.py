@@ -34,10 +34,12 @@ class ReplyCache:
 
     def get(self, key: str) -> StoredReply | None:
         """The reply, or None where there is none or its file is damaged (counted)."""
-        try:
-            content = self._path(key).read_bytes()
-        except FileNotFoundError:
-            return None
+        path = self._path(key)
+        with storage_errors(path):
+            try:
+                content = path.read_bytes()
+            except FileNotFoundError:
+                return None
         try:
             stored = StoredReply.model_validate_json(content)
         except ValidationError:

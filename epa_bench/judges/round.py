@@ -171,5 +171,5 @@ class Round(Generic[_V]):
         )
         return JudgeError(
             f"the judge's budget is reached ({self._ledger}): {len(rest)} calls are owed{cost}. Finished verdicts are "
-            "kept. Raise it (--set judge.budget.dollars=... or judge.budget.calls=...) and run again to go on."
+            "kept. Raise it (--set judge.budget.dollars=... or --set judge.budget.calls=...) and run again to go on."
         )
