@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from epa_bench.judges.pairwise import seeded_swap, weighted_preference
+from epa_bench.judges.asking import UnparsedError
+from epa_bench.judges.pairwise import label_in_text, seeded_swap, weighted_preference
 
 logprobs = st.floats(max_value=0, allow_nan=False)
 tops = st.lists(st.tuples(st.sampled_from(["m", "M", " m", "Both", ""]), logprobs), max_size=20)
@@ -79,3 +80,48 @@ def test_real_compact_log_probs_give_the_stored_preferences(shared_data: Path) -
                 assert _preference(row["top"], instructions[row["i"]]) == pytest.approx(row["p"], abs=1e-10)
                 count += 1
     assert count == 4811
+
+
+@pytest.mark.parametrize(
+    ("text", "preference"),
+    [("m", 1), ("M", 2), (" m.\n", 1), ('"M"', 2), ("Best: **m**", 1), ("m, I'm sure: m", 1), ("I\u2019m for M", 2)],
+)
+def test_a_label_in_text(text: str, preference: float) -> None:
+    assert label_in_text(text, ("m", "M")) == preference
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("m or M", "both labels"),
+        ("", "neither label"),
+        ("I'm not able to choose.", "neither label"),
+        ("Je pr\u00e9f\u00e8re la premi\u00e8re r\u00e9ponse.", "neither label"),
+        ("model_m", "neither label"),
+        ("\u7b2c\u4e00\u4e2a", "neither label"),
+    ],
+)
+def test_both_labels_or_neither_are_no_verdict(text: str, reason: str) -> None:
+    with pytest.raises(UnparsedError, match=reason):
+        label_in_text(text, ("m", "M"))
+
+
+def test_patterns_in_place_of_labels() -> None:
+    """As alpaca_eval's claude and lmsys configurations have them."""
+    patterns = (r"Output \(a\) is better", r"Output \(b\) is better")
+    assert label_in_text("Between Output (a) and Output (b): Output (b) is better.", ("a", "b"), patterns) == 2
+    with pytest.raises(UnparsedError, match="neither label"):
+        label_in_text("a", ("a", "b"), patterns)
+
+
+@given(st.text() | st.text("mM '.\n"))
+def test_exchanging_the_labels_in_a_text_exchanges_the_verdict(text: str) -> None:
+    def verdict(said: str) -> float | str:
+        try:
+            return label_in_text(said, ("m", "M"))
+        except UnparsedError as error:
+            return str(error)
+
+    exchanged = text.translate({ord("m"): "M", ord("M"): "m"})
+    straight = verdict(text)
+    assert verdict(exchanged) == (3 - straight if isinstance(straight, float) else straight)
