@@ -161,6 +161,18 @@ def bench_train(
     _say(f"Tables: {out}")
 
 
+@bench.command("judge")
+def bench_judge(
+    calls: Annotated[int, typer.Option("--calls", min=10, help="Verdicts of ours a round.")] = 2000,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Times every side is measured.")] = 3,
+    json_path: JsonPath = None,
+) -> None:
+    """Verdicts a second against a judge that takes no time: ours, and alpaca_eval's own client."""
+    from epa_bench.bench.judge import benchmark_judges
+
+    _show_rows([row.model_dump(mode="json") for row in benchmark_judges(calls, rounds, _say)], json_path)
+
+
 @app.callback(invoke_without_command=True)
 def version(
     context: typer.Context, show: Annotated[bool, typer.Option("--version", help="Print the version.")] = False

@@ -39,6 +39,7 @@ def test_help_lists_every_verb_and_exit_code(workplace: "Workplace") -> None:
             "5 checkpoint",
             "6 store",
             "10 a worker",
+            "11 judge",
             "12 hub",
             "130 interrupted",
         ):

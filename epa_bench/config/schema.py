@@ -384,7 +384,8 @@ class Budget(Record):
     dollars: Annotated[Finite, Field(ge=0)] | None = None
 
     calls: Annotated[int, Field(ge=0)] | None = None
-    """Calls that the judge answered, or may have answered; refused and broken ones do not count."""
+    """Calls that the judge replied to, whether or not the reply was a verdict, and those in flight when a run was
+    killed."""
 
 
 class ApiJudge(Record):

@@ -97,3 +97,25 @@ class Judge(Protocol):
         Raises JudgeError where the judge cannot be asked or the budget is spent; what was answered before is kept.
         """
         ...
+
+
+Report = Callable[[int, int], None]
+"""report(done, total): how many questions are answered."""
+
+
+def silent(done: int, total: int) -> None:
+    """A report to nobody."""
+
+
+def ask_in_order(
+    judge: Judge, questions: Sequence[Question], parse: Parse[_V], report: Report
+) -> tuple[list[Answer[_V]], Tally]:
+    """The answers in the order of the questions. Raises what `judge.ask_all` raises."""
+    answers: dict[int, Answer[_V]] = {}
+
+    def keep(answer: Answer[_V]) -> None:
+        answers[answer.index] = answer
+        report(len(answers), len(questions))
+
+    tally = judge.ask_all(questions, parse, keep)
+    return [answers[index] for index in range(len(questions))], tally

@@ -23,6 +23,10 @@ def dollars_of(usage: Usage, prices: Prices | None) -> float:
     return (usage.input_tokens * prices.input + usage.output_tokens * prices.output) * _PER_MILLION
 
 
+_POLL = 0.002
+"""Seconds between two looks at a lock that another process has: it is held for a fraction of that."""
+
+
 @dataclass(frozen=True)
 class Estimate:
     """What asking would take, before anything is asked."""
@@ -70,7 +74,7 @@ class Ledger:
     def reserve(self, expected: Usage) -> float | None:
         """Dollars set aside for a call, or None where the budget does not allow it."""
         dollars = dollars_of(expected, self._prices)
-        with storage_errors(self.path), self._lock:
+        with storage_errors(self.path), self._lock.acquire(poll_interval=_POLL):
             self._catch_up()
             if _over(self.calls + 1, self._budget.calls) or _over(self.dollars + dollars, self._budget.dollars):
                 return None
@@ -79,7 +83,7 @@ class Ledger:
 
     def settle(self, reserved: float, usage: Usage | None) -> None:
         """The call is done: what it really cost, or nothing where the judge gave no reply."""
-        with storage_errors(self.path), self._lock:
+        with storage_errors(self.path), self._lock.acquire(poll_interval=_POLL):
             if usage is None:
                 self._add(-1, -reserved)
             else:

@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import model_validator
 
 from epa_bench.core.records import Record
-from epa_bench.judges.asking import Answer, Judge, Parse, Tally, UnparsedError
+from epa_bench.judges.asking import Answer, Judge, Parse, Report, Tally, UnparsedError, ask_in_order, silent
 from epa_bench.judges.intrusions import intrusions
 from epa_bench.judges.pairwise import LABELS, label_in_text, seeded_swap, weighted_preference
 from epa_bench.judges.records import JudgeDecoding, OrderVerdict, PairwiseVerdict, Question, Reply, Text
@@ -86,7 +86,7 @@ def pairwise_questions(pairings: Sequence[Pairing], protocol: PairwiseProtocol) 
 
 
 def judge_pairs(
-    pairings: Sequence[Pairing], protocol: PairwiseProtocol, judge: Judge
+    pairings: Sequence[Pairing], protocol: PairwiseProtocol, judge: Judge, report: Report = silent
 ) -> tuple[list[PairwiseVerdict], Tally]:
     """One verdict a pairing, in their order; identical answers are 1.5 without a call.
 
@@ -94,15 +94,10 @@ def judge_pairs(
     """
     template = parse_chatml(protocol.template, _PLACES)
     calls = _calls(pairings, protocol, template)
+    answers, tally = ask_in_order(judge, [call.question for call in calls], _parser(protocol), report)
     orders: dict[int, list[OrderVerdict]] = {}
-    said: dict[int, Answer[_Shown]] = {}
-
-    def keep(answer: Answer[_Shown]) -> None:
-        said[answer.index] = answer
-
-    tally = judge.ask_all([call.question for call in calls], _parser(protocol), keep)
-    for index, call in enumerate(calls):
-        orders.setdefault(call.pairing, []).append(_order_verdict(call.swapped, said[index]))
+    for call, answer in zip(calls, answers, strict=True):
+        orders.setdefault(call.pairing, []).append(_order_verdict(call.swapped, answer))
     return [_verdict(pairing, orders.get(i, []), template) for i, pairing in enumerate(pairings)], tally
 
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from epa_bench.judges.asking import Answer, Judge, Tally, UnparsedError
+from epa_bench.judges.asking import Answer, Judge, Report, Tally, UnparsedError, ask_in_order, silent
 from epa_bench.judges.records import GameVerdict, MatchVerdict, Question, RatingVerdict, Reply, Winner
 
 _RATINGS = (re.compile(r"\[\[(\d+\.?\d*)\]\]", re.ASCII), re.compile(r"\[(\d+\.?\d*)\]", re.ASCII))
@@ -68,32 +68,37 @@ def _cut(reply: Reply) -> str:
     return ": the reply was cut at its token limit" if reply.finish == "length" else ""
 
 
-def judge_ratings(items: Sequence[RatingItem], judge: Judge) -> tuple[list[RatingVerdict], Tally]:
+def judge_ratings(
+    items: Sequence[RatingItem], judge: Judge, report: Report = silent
+) -> tuple[list[RatingVerdict], Tally]:
     """One verdict an item, in their order. Raises what `judge.ask_all` raises."""
-    verdicts: dict[int, RatingVerdict] = {}
-
-    def keep(answer: Answer[float]) -> None:
-        item = items[answer.index]
-        verdicts[answer.index] = RatingVerdict(
+    answers, tally = ask_in_order(judge, [item.question for item in items], parse_rating, report)
+    verdicts = [
+        RatingVerdict(
             prompt_id=item.prompt_id, item=item.item, rating=answer.value, error=answer.error, reply=answer.reply
         )
+        for item, answer in zip(items, answers, strict=True)
+    ]
+    return verdicts, tally
 
-    tally = judge.ask_all([item.question for item in items], parse_rating, keep)
-    return [verdicts[index] for index in range(len(items))], tally
 
-
-def judge_matches(items: Sequence[MatchItem], judge: Judge) -> tuple[list[MatchVerdict], Tally]:
-    """Every match in both orders. Raises what `judge.ask_all` raises."""
-    games: dict[int, GameVerdict] = {}
-
-    def keep(answer: Answer[str]) -> None:
-        swapped = bool(answer.index % 2)
-        winner = None if answer.value is None else _winner(answer.value, swapped)
-        games[answer.index] = GameVerdict(swapped=swapped, winner=winner, error=answer.error, reply=answer.reply)
-
+def judge_matches(
+    items: Sequence[MatchItem], judge: Judge, report: Report = silent
+) -> tuple[list[MatchVerdict], Tally]:
+    """Every match in both orders, one verdict a match. Raises what `judge.ask_all` raises."""
     questions = [question for item in items for question in (item.straight, item.swapped)]
-    tally = judge.ask_all(questions, parse_label, keep)
-    return [_match(item, games[2 * i], games[2 * i + 1]) for i, item in enumerate(items)], tally
+    answers, tally = ask_in_order(judge, questions, parse_label, report)
+    games = zip(answers[::2], answers[1::2], strict=True)
+    verdicts = [
+        _match(item, _game(straight, swapped=False), _game(swapped, swapped=True))
+        for item, (straight, swapped) in zip(items, games, strict=True)
+    ]
+    return verdicts, tally
+
+
+def _game(answer: Answer[str], *, swapped: bool) -> GameVerdict:
+    winner = None if answer.value is None else _winner(answer.value, swapped)
+    return GameVerdict(swapped=swapped, winner=winner, error=answer.error, reply=answer.reply)
 
 
 def _winner(label: str, swapped: bool) -> Winner:

@@ -110,7 +110,7 @@ def test_a_file_where_the_folder_should_be_is_a_store_error(tmp_path: Path) -> N
 def _start(folder: Path, url: str, count: int) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", PROGRAM, str(folder), url, str(count)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
 def test_two_processes_at_once(tmp_path: Path) -> None:
@@ -128,7 +128,8 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     assert not list((tmp_path / "cache").rglob("*.tmp"))
 
 
-def test_a_killed_run_loses_only_what_was_in_flight(tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_killed_run_loses_only_what_was_in_flight(how: signal.Signals, tmp_path: Path) -> None:
     """Four at a time; from the 21st request on nobody is answered, so four are in flight and twenty are kept."""
     stuck = threading.Semaphore(0)
     open_again = threading.Event()
@@ -145,7 +146,7 @@ def test_a_killed_run_loses_only_what_was_in_flight(tmp_path: Path) -> None:
         process = _start(tmp_path, server.url, 40)
         for _ in range(4):
             assert stuck.acquire(timeout=60)
-        process.send_signal(signal.SIGKILL)
+        process.send_signal(how)
         process.communicate(timeout=60)
         open_again.set()
         answers, tally = ask(endpoint(tmp_path, server.url), questions(40))

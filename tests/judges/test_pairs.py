@@ -85,6 +85,13 @@ def test_the_seeded_order_is_one_call_and_both_contain_it() -> None:
     assert 5 < sum(place % 2 for place in places) < 35
 
 
+def test_progress_is_reported(tmp_path: Path) -> None:
+    reported: list[tuple[int, int]] = []
+    with JudgeServer(lambda asked: _says("m")) as server:
+        judge_pairs(pairings(3), BOTH, endpoint(tmp_path, server.url), lambda *done: reported.append(done))
+    assert reported == [(done, 6) for done in range(1, 7)]
+
+
 def test_halves_of_surrogate_pairs_do_not_stop_a_run(tmp_path: Path) -> None:
     pair = Pairing(prompt_id="p", instruction="question 0", output="a\ud800", baseline="b")
     with JudgeServer() as server:

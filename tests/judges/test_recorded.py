@@ -4,11 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from epa_bench.config.schema import RecordedJudge
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import write_records
+from epa_bench.judges.open import open_judge
 from epa_bench.judges.recorded import RecordedReplies
 from epa_bench.judges.records import JudgeDecoding, Reply, StoredReply, Usage
-from tests.judging import ask, questions
+from tests.judging import api_judge, ask, questions
 
 
 def _row(asked: str, text: str = "m", model: str = "judge", max_tokens: int = 8, finish: str = "stop") -> StoredReply:
@@ -64,3 +66,11 @@ def test_a_file_that_is_no_recording(content: str | None, words: str, tmp_path: 
         path.write_text(content)
     with pytest.raises(DataError, match=words):
         RecordedReplies(path)
+
+
+def test_the_configuration_decides_which_judge_answers(tmp_path: Path) -> None:
+    _recorded(tmp_path, _row(questions(1)[0].asked))
+    recorded = RecordedJudge(kind="recorded", path=str(tmp_path / "replies.jsonl"))
+    assert open_judge(recorded, tmp_path / "cache", tmp_path / "ledger").name == "judge (recorded)"
+    asked = open_judge(api_judge("http://127.0.0.1:9/v1"), tmp_path / "cache", tmp_path / "ledger")
+    assert asked.name == "judge"
