@@ -103,7 +103,7 @@ class ChatClient:
             raise PassingError(str(error)) from None
 
     def _refuse(self, status: int, headers: Mapping[str, str], content: bytes) -> None:
-        message = self._secret.hide_in_message(" ".join(error_message(content).split()))[:_MESSAGE_CHARS]
+        message = _one_line(self._secret.hide_in_message(error_message(content)))[:_MESSAGE_CHARS]
         reason = f"HTTP {status}{': ' * bool(message)}{message}"
         if status in _PASSING or status >= 500:
             raise PassingError(reason, retry_after(headers.get("Retry-After"), self._clock.now()))
@@ -113,6 +113,11 @@ class ChatClient:
 
     def _scrub(self, text: str) -> str:
         return without_surrogates(self._secret.hide(text))
+
+
+def _one_line(text: str) -> str:
+    """What can be shown on a terminal and stored: no control characters, no halves of surrogate pairs."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in " ".join(text.split()))
 
 
 def _what_to_do(status: int, reason: str, judge: ApiJudge) -> str:

@@ -109,6 +109,16 @@ def test_a_refused_request_is_an_error_at_once_and_the_others_go_on(tmp_path: Pa
     assert dict(tally.errors) == {"HTTP 400": 1}
 
 
+def test_a_servers_message_is_one_line_without_control_characters(tmp_path: Path) -> None:
+    message = b'{"error": {"message": "too\\n long \\u001b[2J \\ud800 \\u202e' + b"x" * 1000 + b'"}}'
+    with JudgeServer(lambda asked: Fault(400, body=message)) as server:
+        answers, _ = ask(endpoint(tmp_path, server.url), questions(1))
+    error = answers[0].error
+    assert error is not None
+    assert error.startswith("HTTP 400: too long \ufffd[2J \ufffd \ufffdxxx")
+    assert len(error) == 210
+
+
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
