@@ -13,11 +13,12 @@ import pytest
 
 from epa_bench import __version__
 from epa_bench.losses.table import LOSSES
+from epa_bench.suites.registry import registry
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
 
-VERBS = ("run", "train", "generate", "judge", "score", "table", "push", "suites", "losses")
+VERBS = ("run", "train", "generate", "judge", "score", "table", "push", "suites", "losses", "published")
 
 
 def test_version(workplace: "Workplace") -> None:
@@ -51,7 +52,7 @@ def test_help_of_a_verb(verb: str, workplace: "Workplace") -> None:
     done = workplace.run(verb, "--help")
     assert done.returncode == 0
     assert "--json" in done.stdout
-    assert ("SWEEP" in done.stdout) == (verb not in ("suites", "losses"))
+    assert ("SWEEP" in done.stdout) == (verb not in ("suites", "losses", "published"))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_wrong_usage_is_exit_code_3(arguments: list[str], words: str, workplace:
 
 def test_suites(workplace: "Workplace") -> None:
     shown = json.loads(workplace.run("suites", "--json", "-").stdout)
-    assert [row["name"] for row in shown] == ["embedded_pairwise", "generation", "linearity", "reward_accuracy"]
+    assert [row["name"] for row in shown] == list(registry().paths)
     assert all(row["kind"] and row["description"] for row in shown)
     assert "embedded_pairwise" in workplace.run("suites").stdout
 

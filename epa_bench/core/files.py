@@ -19,31 +19,32 @@ _R = TypeVar("_R", bound=Record)
 _DISK_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _NO_PERMISSION = {errno.EACCES, errno.EPERM, errno.EROFS}
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+_ELSEWHERE = "choose another with --set output.folder=..."
 
 
 @contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turns the operating system's refusals to write below `path` into a StoreError that says what to do."""
+def storage_errors(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
+    """Turns the operating system's refusals to write below `path` into a StoreError that says what to do.
+
+    `elsewhere` says how another folder is chosen.
+    """
     try:
         yield
     except OSError as error:
         place = Path(error.filename) if isinstance(error.filename, str) else path
         if error.errno in _DISK_FULL:
-            raise disk_full(place) from error
+            raise disk_full(place, elsewhere) from error
         if error.errno in _NO_PERMISSION:
-            raise StoreError(
-                f"no permission to write {place}. Make the folder writable, or choose another with "
-                "--set output.folder=..."
-            ) from error
+            raise StoreError(f"no permission to write {place}. Make the folder writable, or {elsewhere}") from error
         if error.errno in _NO_FOLDER:
             raise StoreError(f"cannot write {place}: a file stands where a folder should be") from error
         raise
 
 
-def disk_full(place: Path) -> StoreError:
+def disk_full(place: Path, elsewhere: str = _ELSEWHERE) -> StoreError:
     return StoreError(
-        f"no space left to write {place}. What was finished is kept; free some space, or choose another "
-        "folder with --set output.folder=..., and run the same command again."
+        f"no space left to write {place}. What was finished is kept; free some space, or {elsewhere}, and run the "
+        "same command again."
     )
 
 

@@ -9,13 +9,13 @@ from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, list_problems
 from epa_bench.models.adapter_files import SCRATCH_LAYERS, Adapter, layer_shapes, unmatched
 from epa_bench.models.identity import locate
-from epa_bench.suites.definitions import LinearitySuite, PairwiseSuite, SuiteDefinition
+from epa_bench.suites.definitions import LinearitySuite, PairwiseSuite, SourcedSuite, SuiteDefinition
 
 
 def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]) -> None:
     """Raises ConfigError that lists every contradiction with its place in the file, or CheckpointError."""
     sweep = loaded.config
-    found = [*_context(sweep), *_judge(sweep), *_gold(sweep, suites), *_lora(sweep)]
+    found = [*_context(sweep), *_judge(sweep), *_gold(sweep, suites), *_published(suites), *_lora(sweep)]
     if found:
         problems = [Problem(loaded.document.where(location), message) for location, message in found]
         raise ConfigError(list_problems(problems, loaded.document.name))
@@ -49,6 +49,15 @@ def _gold(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tuple
                 ("suites", name),
                 f"`suites.{name}`: {needs} a gold reward defined for any text, which only the embedded task has; "
                 "leave this suite out of a sweep over files",
+            )
+
+
+def _published(suites: Mapping[str, SuiteDefinition]) -> Iterator[tuple[Location, str]]:
+    for name, suite in suites.items():
+        if isinstance(suite, SourcedSuite):
+            yield (
+                ("suites", name),
+                f"`suites.{name}`: sweeps cannot run this suite yet; import judgments of it with `epa-bench import`",
             )
 
 

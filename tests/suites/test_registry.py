@@ -9,6 +9,8 @@ from epa_bench.suites.definitions import GenerationSuite, LinearitySuite, Pairwi
 from epa_bench.suites.metrics import METRICS_OF_KIND
 from epa_bench.suites.registry import Registry, registry, shipped_suites, sweep_path
 
+SHIPPED = ["alpaca_eval_2", "embedded_pairwise", "generation", "linearity", "mt_bench", "reward_accuracy"]
+
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
@@ -26,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_shipped_suites_all_load() -> None:
     shipped = registry()
-    assert list(shipped.paths) == ["embedded_pairwise", "generation", "linearity", "reward_accuracy"]
+    assert list(shipped.paths) == SHIPPED
     kinds = {shipped.load(name, {}).kind for name in shipped.paths}
     assert kinds == set(METRICS_OF_KIND)
 
@@ -57,7 +59,7 @@ def test_folder_that_is_not_there(tmp_path: Path) -> None:
 def test_unknown_suite_has_a_suggestion_or_the_list() -> None:
     with pytest.raises(SuiteError, match="unknown suite `linarity`; did you mean `linearity`"):
         registry().load("linarity", {})
-    with pytest.raises(SuiteError, match="unknown suite `zzz`; known: embedded_pairwise, generation"):
+    with pytest.raises(SuiteError, match="unknown suite `zzz`; known: alpaca_eval_2, embedded_pairwise, generation"):
         registry().load("zzz", {})
 
 

@@ -1,0 +1,98 @@
+"""A run whose results were made elsewhere: the folder beside those of sweeps, and what it must say of its origin."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from epa_bench.core.digest import file_sha256
+from epa_bench.core.errors import ConfigError, StoreError
+from epa_bench.core.files import atomic_write_text
+from epa_bench.core.records import Record
+from epa_bench.leaderboard.board import Leaderboard
+from epa_bench.leaderboard.render import to_csv, to_json, to_markdown
+from epa_bench.pipeline.checks import STORE_FOLDER
+
+MANIFEST = "import.json"
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,79}")
+
+
+class ImportedRun(Record):
+    """`import.json`: what a table must state of these rows."""
+
+    suite: str
+
+    judge: str
+    """Who gave the verdicts."""
+
+    choices: str
+    """What was left out of the files, and why."""
+
+    files: dict[str, str]
+    """Name -> sha256 of what was read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a run and its table go."""
+
+    runs: Path
+    leaderboards: Path
+    name: str | None
+    """None takes the first file's name."""
+
+
+def imported_run(suite: str, judge: str, choices: str, files: Sequence[Path]) -> ImportedRun:
+    return ImportedRun(
+        suite=suite, judge=judge, choices=choices, files={str(path): file_sha256(path) for path in files}
+    )
+
+
+def run_folder(to: Destination, files: Sequence[Path]) -> Path:
+    """RUNS/NAME, by default named after the first file. Raises ConfigError for a name that no run may have."""
+    default = re.sub(r"[^a-z0-9_.-]+", "-", files[0].name.removesuffix(".jsonl").lower()).strip("-._")
+    chosen = default if to.name is None else to.name
+    if not _NAME.fullmatch(chosen) or chosen == STORE_FOLDER:
+        raise ConfigError(
+            f"--name {chosen}: expected lower case letters, digits, `_`, `.` and `-`, a letter or digit first, and not "
+            f"{STORE_FOLDER}"
+        )
+    return to.runs / chosen
+
+
+def write_board(board: Leaderboard, path: Path) -> None:
+    """PATH.md, .csv and .json."""
+    for suffix, text in (("md", to_markdown(board)), ("csv", to_csv(board)), ("json", to_json(board))):
+        atomic_write_text(path.with_name(f"{path.name}.{suffix}"), text)
+
+
+def claim(folder: Path, run: ImportedRun) -> None:
+    """Writes `import.json`. Raises StoreError where the folder holds a sweep, or an import of other files."""
+    path = folder / MANIFEST
+    if path.is_file():
+        try:
+            other = ImportedRun.model_validate_json(path.read_bytes())
+        except ValidationError:
+            other = None
+        if other is None or sorted(other.files.values()) != sorted(run.files.values()):
+            raise StoreError(f"{folder} holds an import of other files; choose another --name, or delete the folder")
+    elif folder.is_dir() and any(folder.iterdir()):
+        raise StoreError(f"{folder} holds another run; choose another --name")
+    atomic_write_text(path, run.model_dump_json(indent=2) + "\n")
+
+
+def open_imported(folder: Path, suite: str) -> ImportedRun:
+    """Raises StoreError where the folder is no import of this suite."""
+    path = folder / MANIFEST
+    try:
+        run = ImportedRun.model_validate_json(path.read_bytes())
+    except FileNotFoundError as error:
+        raise StoreError(f"no {MANIFEST} in {folder}: expected a run that `epa-bench import` made") from error
+    except ValidationError as error:
+        raise StoreError(f"{path} is damaged; import the files again") from error
+    if run.suite != suite:
+        raise StoreError(f"{folder} holds judgments of {run.suite}, not of {suite}")
+    return run
