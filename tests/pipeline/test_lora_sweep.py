@@ -138,6 +138,10 @@ def test_from_an_adapter_with_and_without_training_one(
         first = json.loads((cell / "training_log.jsonl").read_text().splitlines()[0])
         assert first["rewards/chosen"] == pytest.approx(0, abs=1e-5)
 
+    # Each was scored as it was trained.
+    scored = [json.loads(path.read_text()) for path in workplace.store.glob("cells/reference_scores/*/cell.json")]
+    assert {cell["recipe"]["config"].get("beside_base") for cell in scored} == {None, True}
+
     before = workplace.cells()
     # By content: the same adapter on the same base, both elsewhere, is the same reference.
     (workplace.folder / "my-sft").rename(workplace.folder / "base")
