@@ -7,7 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, Method, ScratchModel, Sft
+from epa_bench.config.schema import EmbeddedData, Method, ScratchModel, Sft, Training, Validation
 from epa_bench.core.errors import ConfigError
 
 Load = Callable[..., LoadedSweep]
@@ -204,3 +204,16 @@ def test_defaults_are_valid() -> None:
     """Pydantic does not validate defaults."""
     for default in (ScratchModel(), Sft(), Method(loss="dpo"), EmbeddedData(kind="embedded")):
         assert type(default).model_validate_json(default.model_dump_json(exclude_none=True)) == default
+
+
+def test_a_recipe_names_later_keys_only_where_they_are_used() -> None:
+    """So that their coming changed no address; what was always there is always named."""
+    first = {
+        *("per_device_train_batch_size", "gradient_accumulation_steps", "num_train_epochs", "warmup_ratio"),
+        *("lr_scheduler_type", "weight_decay", "max_grad_norm", "data_seed", "dtype", "gradient_checkpointing"),
+    }
+    assert Training().recipe().keys() == first
+    assert Training(save_steps=7).recipe() == Training().recipe()
+    used = Training(optim="sgd", warmup_steps=0, validation=Validation(rows=3, eval_steps=2))
+    assert used.recipe().keys() == first | {"optim", "warmup_steps", "validation"}
+    assert Training.model_validate(used.recipe()) == used

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from epa_bench.core import code
-from epa_bench.core.code import code_digest, package_versions, source_digest
+from epa_bench.core.code import checkout_commit, code_digest, package_versions, source_digest
 from epa_bench.core.digest import file_sha256, folder_digest
 
 
@@ -65,3 +65,50 @@ def test_versions_are_found_without_importing() -> None:
     program = "import sys; from epa_bench.core.code import package_versions as v; v(['torch']); print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "torch" not in done.stdout.split()
+
+
+# The commit of a checkout
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout with a package in it, from which the code believes to run."""
+    package = tmp_path / "checkout" / "epa_bench"
+    package.mkdir(parents=True)
+    (package / "a.py").write_text("one")
+    monkeypatch.setattr(code, "_PACKAGE", package)
+    return package.parent
+
+
+def git(folder: Path, *arguments: str) -> str:
+    identity = ("-c", "user.name=t", "-c", "user.email=t@example.org")
+    command = ["git", "-C", str(folder), *identity, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def commit(folder: Path) -> str:
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "one")
+    return git(folder, "rev-parse", "HEAD")
+
+
+def test_commit_of_a_checkout(checkout: Path) -> None:
+    assert checkout_commit() is None, "no repository yet"
+    expected = commit(checkout)
+    assert checkout_commit() == expected
+    (checkout / "notes.txt").write_text("beside the package")
+    assert checkout_commit() == expected
+    (checkout / "epa_bench" / "a.py").write_text("two")
+    assert checkout_commit() == f"{expected}-dirty"
+
+
+def test_a_package_installed_inside_somebody_elses_checkout_has_no_commit(checkout: Path) -> None:
+    commit(checkout.parent)
+    assert checkout_commit() is None
+
+
+def test_without_git_there_is_no_commit(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(checkout)
+    monkeypatch.setenv("PATH", "")
+    assert checkout_commit() is None

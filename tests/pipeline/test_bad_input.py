@@ -220,6 +220,18 @@ def test_more_weak_negatives_than_prompts_stops_before_training(
     assert "train" not in {step for step, _ in workplace.cells()}
 
 
+# Training
+
+
+def test_loss_that_is_not_finite_names_rows_and_the_last_good_checkpoint(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: dict[str, Any]
+) -> None:
+    write_rows()
+    workplace.write({**file_sweep, "methods.dpo.learning_rate": 1e30, "methods.epa-1-1-2": None})
+    message = refused(workplace, 8, "is ", "over these rows:", "train.jsonl, row ")
+    assert "The last good checkpoint is runs/store/staging/train-" in message or "No checkpoint was saved" in message
+
+
 # The user's own reference
 
 

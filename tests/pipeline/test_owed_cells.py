@@ -74,6 +74,15 @@ def test_what_decides_no_result_makes_nothing_owed(changes: dict[str, Any], owed
     assert owed(changes) == {}
 
 
+def test_a_tracked_run_is_called_by_sweep_arm_and_seed(changed_run: Callable[..., Run]) -> None:
+    run = changed_run({"name": "mine", "output.report_to": ["tensorboard", "wandb"], "output.folder": "elsewhere"})
+    cell = next(c.cell for c in run.cells.checkpoints if c.label == "epa-1-1-2, seed 2")
+    assert cell is not None
+    assert cell.hints["report_to"] == ("tensorboard", "wandb")
+    assert cell.hints["run_name"] == "mine/epa-1-1-2/seed-2"
+    assert cell.hints["tracking_folder"] == "elsewhere/mine/tracking"
+
+
 def test_beta_of_one_method_is_its_trainings_and_their_evaluation(owed: Any) -> None:
     assert owed({"methods.epa-1-1-2.beta": 0.4}) == {"train": 2, **after_training(2)}
     assert owed({"methods.epa-1-1-2.options": {"weight_weak": 0.5}}) == {"train": 2, **after_training(2)}

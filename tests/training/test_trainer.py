@@ -9,7 +9,8 @@ from typing import Any, Literal, cast
 import pytest
 import torch
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerCallback
+from transformers.optimization import Adafactor
 
 from epa_bench.core.errors import TrainingError
 from epa_bench.core.records import Group
@@ -312,6 +313,45 @@ def test_the_learning_rate_warms_up_and_decays(problems: dict[Loss, Problem], tm
     assert warmup == 2
     expected = [min(step / warmup, (steps - step) / (steps - warmup)) for step in range(steps)]
     assert rates == pytest.approx([1e-3 * share for share in expected])
+
+
+def test_warmup_in_steps_stands_for_the_ratio(problems: dict[Loss, Problem], tmp_path: Path) -> None:
+    problem = problems["dpo"]
+    log = train(
+        problem, tmp_path, loss="dpo", warmup_steps=3, warmup_ratio=0.9, lr_scheduler_type="constant_with_warmup"
+    ).log
+    assert [entry["learning_rate"] for entry in log] == pytest.approx([0, 1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3])
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "expected"),
+    [
+        ({}, torch.optim.AdamW, {"fused": True, "betas": (0.9, 0.999), "eps": 1e-8}),
+        (
+            {"optim": "adamw_torch", "adam_beta1": 0.8, "adam_beta2": 0.95, "adam_epsilon": 1e-6},
+            torch.optim.AdamW,
+            {"betas": (0.8, 0.95), "eps": 1e-6},
+        ),
+        ({"optim": "adafactor"}, Adafactor, {"relative_step": False}),
+        ({"optim": "sgd"}, torch.optim.SGD, {"momentum": 0}),
+        ({"optim": "rmsprop"}, torch.optim.RMSprop, {}),
+        ({"optim": "adagrad"}, torch.optim.Adagrad, {}),
+    ],
+    ids=str,
+)
+def test_the_optimizer_is_the_one_asked_for(
+    problems: dict[Loss, Problem], tmp_path: Path, settings: dict[str, Any], kind: type[Any], expected: dict[str, Any]
+) -> None:
+    seen: list[Any] = []
+
+    class Look(TrainerCallback):
+        def on_step_end(self, *args: Any, **kwargs: Any) -> None:
+            seen.append(kwargs["optimizer"].optimizer)
+
+    log = train(problems["dpo"], tmp_path, loss="dpo", callbacks=[Look()], **settings).log
+    assert type(seen[0]).__name__ == kind.__name__
+    assert {name: seen[0].param_groups[0][name] for name in expected} == expected
+    assert log[-1]["loss"] != log[0]["loss"]
 
 
 @pytest.mark.parametrize(("ratio", "steps", "expected"), [(0.0, 9, 0), (0.1, 15, 2), (0.1, 20, 2), (1.0, 7, 7)])
