@@ -16,25 +16,30 @@ from typing import Any
 from unittest import mock
 
 import torch
+from peft import PeftModel
 from torch.distributed.tensor import DTensor
-from transformers import PreTrainedModel
+from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging
 
-from epa_bench.config.schema import Training
+from epa_bench.config.schema import Lora, Training
+from epa_bench.data.validation import hold_out
+from epa_bench.models.adapters import add_adapter, save_adapter
+from epa_bench.models.checkpoint import save_checkpoint
 from epa_bench.models.scoring import score_sequences
 from epa_bench.training.batches import EncodedCandidate, GroupDataset
-from epa_bench.training.distributed import leave_ranks, save_trained
+from epa_bench.training.distributed import is_first_rank, leave_ranks, whole_weights
 from epa_bench.training.preference import train_preference
+from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.trainer import PreferenceTrainer
-from tests.tiny import BETA, Problem, counted, from_config, tiny_model, tiny_problem, tiny_tokenizer
+from tests.tiny import BETA, Problem, counted, from_config, tiny_model, tiny_preferences, tiny_problem, tiny_tokenizer
 
 RECIPE: dict[str, Any] = {"learning_rate": 4e-4, "nll": 0.1}
 SPLITS = [(8, 1), (2, 4)]
 STOPS = [1, 3, 5]
 
 
-class Recorded(GroupDataset):
-    """Remembers which groups were asked for; each is asked for once before training, to estimate its memory."""
+class Recorded(GroupDataset, TrainerCallback):
+    """Remembers which groups were asked for while training; before, their sizes are looked at."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.groups, problem.preferences, problem.encode, problem.reference)
@@ -43,6 +48,11 @@ class Recorded(GroupDataset):
     def __getitem__(self, index: int) -> list[EncodedCandidate]:
         self.asked.append(index)
         return super().__getitem__(index)
+
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        self.asked.clear()
 
 
 def wide_problem() -> Problem:
@@ -53,6 +63,23 @@ def wide_problem() -> Problem:
 def short_problem() -> Problem:
     """Five steps, to be stopped at each."""
     return tiny_problem(1, 1)
+
+
+def validated_problem() -> Problem:
+    """Ten held-out pairs, which two ranks could not share in equal batches of four."""
+    return tiny_problem(1, 1, held_out=hold_out(tiny_preferences(), rows=10, seed=0))
+
+
+VALIDATED: dict[str, Any] = {
+    # By accuracy, the best step is not the last.
+    "validation": {
+        "rows": 10,
+        "eval_steps": 1,
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "rewards/accuracies",
+    },
+    "lr_scheduler_type": "constant",
+}
 
 
 def in_bf16(problem: Problem) -> Problem:
@@ -75,12 +102,16 @@ def untied_model() -> PreTrainedModel:
     return untied
 
 
+def adapted_model() -> PeftModel:
+    return add_adapter(tiny_model(0), Lora(r=4), seed=1)
+
+
 def train_on_ranks(
     problem: Problem,
     folder: Path,
     training: Training,
     stop_at: int | None = None,
-    model: PreTrainedModel | None = None,
+    model: PreTrainedModel | PeftModel | None = None,
 ) -> None:
     """Trains and saves; stops with InterruptedError behind a step, before its checkpoint is written."""
 
@@ -103,12 +134,19 @@ def train_on_ranks(
         longest=128,
         device="cpu",
         report=report,
+        validation=problem.dataset_of(problem.validation) if problem.validation else None,
+        callbacks=[dataset],
         **RECIPE,
     )
-    looked_at = 0 if training.fsdp else len(dataset)
-    numbers = {"trained": dataset.asked[looked_at:], "parameters": sum(_local_sizes(model))}
+    numbers = {"asked": dataset.asked, "parameters": sum(_local_sizes(model))}
     (folder / f"rank-{os.environ['RANK']}.json").write_text(json.dumps(numbers))
-    save_trained(folder / "model", model, tiny_tokenizer(), {"kind": "trained"})
+    weights = whole_weights(model)
+    if is_first_rank():
+        if isinstance(model, PeftModel):
+            save_adapter(folder / "model", model, tiny_tokenizer(), base="base", identity={}, weights=weights)
+        else:
+            save_checkpoint(folder / "model", model, tiny_tokenizer(), {"kind": "trained"}, weights)
+        remove_checkpoints(folder)
 
 
 def _local_sizes(model: torch.nn.Module) -> Iterator[int]:
@@ -137,6 +175,13 @@ def main(folder: Path) -> None:
     for kind, fsdp in (("ddp", False), ("fsdp", True)):
         for batch, accumulation in SPLITS:
             train_on_ranks(wide, folder / kind / f"{batch}x{accumulation}", settings(batch, accumulation, fsdp=fsdp))
+        train_on_ranks(validated_problem(), folder / kind / "validated", settings(4, 2, fsdp=fsdp, **VALIDATED))
+        for stop_at in (None, 3):
+            adapted = folder / kind / f"adapter-{stop_at}"
+            with suppress(InterruptedError):
+                train_on_ranks(short, adapted, settings(save_steps=1, fsdp=fsdp), stop_at, adapted_model())
+            if stop_at is not None:
+                train_on_ranks(short, adapted, settings(save_steps=1, fsdp=fsdp), model=adapted_model())
         resumable = settings(save_steps=1, fsdp=fsdp)
         train_on_ranks(short, folder / kind / "undisturbed", resumable)
         for stop_at in STOPS:

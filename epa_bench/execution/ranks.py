@@ -19,6 +19,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from epa_bench.core.errors import EpaBenchError, WorkerError
+from epa_bench.core.notices import forward_notices, notice
 from epa_bench.execution.device import worker_threads
 from epa_bench.execution.lifeline import end_with_parent
 
@@ -27,6 +28,16 @@ Body = Callable[[Callable[[int, int], None]], None]
 
 _GRACE = 5.0
 """Seconds in which the death of another rank can still explain an error: those left behind find a broken connection."""
+
+
+@dataclass(frozen=True)
+class _Notice:
+    text: str
+
+
+@dataclass(frozen=True)
+class _Bug:
+    traceback: str
 
 
 @dataclass(frozen=True)
@@ -45,7 +56,7 @@ class _Rank:
 
 
 def run_on_ranks(body: Body, count: int, report: Callable[[int, int], None]) -> None:
-    """Runs the body on `count` ranks side by side; the first one's reports reach `report`.
+    """Runs the body on `count` ranks side by side; the first one's reports reach `report`, its notices are given here.
 
     A rank that fails or dies ends the others. Raises what it raised, WorkerError where it was killed, RuntimeError
     with its traceback for a bug.
@@ -97,8 +108,10 @@ def _follow(ranks: Sequence[_Rank], report: Callable[[int, int], None]) -> None:
             message = rank.receive()
             if isinstance(message, EpaBenchError):
                 raise message
-            if isinstance(message, str):
-                bug = bug or RuntimeError(f"rank {rank.number} of {len(ranks)}:\n{message}")
+            if isinstance(message, _Bug):
+                bug = bug or RuntimeError(f"rank {rank.number} of {len(ranks)}:\n{message.traceback}")
+            elif isinstance(message, _Notice):
+                notice(message.text)
             elif message is not None:
                 report(*message)
             else:
@@ -123,6 +136,7 @@ def _run_rank(body: Body, environment: dict[str, str], lifeline: Connection, out
     end_with_parent(lifeline)
     os.environ.update(environment)
     first = environment["RANK"] == "0"
+    forward_notices(lambda text: outbox.send(_Notice(text)) if first else None)
     try:
         body(lambda done, total: outbox.send((done, total)) if first else None)
     except EpaBenchError as error:
@@ -130,5 +144,5 @@ def _run_rank(body: Body, environment: dict[str, str], lifeline: Connection, out
         sys.exit(1)
     except Exception:
         # It may be a bug or the echo of another rank's death: the parent knows, and tells.
-        outbox.send(traceback.format_exc())
+        outbox.send(_Bug(traceback.format_exc()))
         sys.exit(1)

@@ -13,7 +13,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.pytorch_utils import Conv1D
 
@@ -110,16 +110,24 @@ def merge(policy: PeftModel) -> PreTrainedModel:
 
 
 def save_adapter(
-    folder: Path, policy: PeftModel, tokenizer: PreTrainedTokenizerBase, *, base: str, identity: dict[str, object]
+    folder: Path,
+    policy: PeftModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    base: str,
+    identity: dict[str, object],
+    weights: Mapping[str, Tensor] | None = None,
 ) -> None:
     """The adapter as PEFT reads it, tokenizer, and `epa_bench.json` with the identity.
 
     Not by PEFT's `save_pretrained`, which writes this machine's path of the base, sets in the order of the hash seed,
-    and a model card, and may ask the hub for the base's configuration. `base`: what the base is to be called.
+    and a model card, and may ask the hub for the base's configuration. `base`: what the base is to be called;
+    `weights`: by name instead of the policy's own, where it holds only shards of them.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    weights = get_peft_model_state_dict(policy, save_embedding_layers=False)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in weights.items()}
+    state = None if weights is None else dict(weights)
+    adapter = get_peft_model_state_dict(policy, state_dict=state, save_embedding_layers=False)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in adapter.items()}
     save_file(tensors, folder / WEIGHTS_FILE, metadata={"format": "pt"})
     config = policy.peft_config["default"].to_dict()
     plain = {name: sorted(value) if isinstance(value, set) else value for name, value in config.items()}

@@ -1,10 +1,11 @@
 """One checkpoint: one arm of the grid, one seed."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from peft import PeftModel
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from epa_bench.config.schema import Lora, Training
@@ -13,12 +14,12 @@ from epa_bench.data.plan import permute_steps
 from epa_bench.losses.table import get_loss
 from epa_bench.models import card
 from epa_bench.models.adapters import add_adapter, save_adapter
-from epa_bench.models.checkpoint import load_tokenizer
+from epa_bench.models.checkpoint import load_tokenizer, save_checkpoint
 from epa_bench.models.tokenizers import check_same_tokenizer
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import Opened, open_checkpoint, open_reference_adapter
 from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
-from epa_bench.training.distributed import is_first_rank, join_ranks, leave_ranks, save_trained
+from epa_bench.training.distributed import is_first_rank, join_ranks, leave_ranks, whole_weights
 from epa_bench.training.preference import Outcome, train_preference
 from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.trackers import tracking_arguments
@@ -62,8 +63,9 @@ def run(context: StepContext) -> None:
         validation=GroupDataset(held_out, preferences, encode, reference) if held_out else None,
         tracking=tracking_arguments(context.hints),
     )
-    _save(context, opened, preferences, outcome)
+    weights = whole_weights(opened.model)
     if is_first_rank():
+        _save(context, opened, preferences, outcome, weights)
         remove_checkpoints(context.folder)
     leave_ranks()
 
@@ -93,6 +95,7 @@ def _save(
     opened: Opened[PreTrainedModel | PeftModel],
     preferences: Sequence[Preference],
     outcome: Outcome,
+    weights: Mapping[str, Tensor] | None,
 ) -> None:
     """The checkpoint with its identity and card, and a tokenizer that comes back as it went."""
     folder = context.folder / "model"
@@ -103,13 +106,12 @@ def _save(
         "recipe": dict(context.config),
         **chosen,
     }
-    if not isinstance(opened.model, PeftModel):
-        save_trained(folder, opened.model, opened.tokenizer, identity)
-    elif is_first_rank():
+    if isinstance(opened.model, PeftModel):
         # The base's path would be this machine's.
-        save_adapter(folder, opened.model, opened.tokenizer, base=context.reference_identity(), identity=identity)
-    if not is_first_rank():
-        return
+        base = context.reference_identity()
+        save_adapter(folder, opened.model, opened.tokenizer, base=base, identity=identity, weights=weights)
+    else:
+        save_checkpoint(folder, opened.model, opened.tokenizer, identity, weights)
     trust = context.config["text"]["trust_remote_code"]
     check_same_tokenizer(opened.tokenizer, load_tokenizer(folder, trust_remote_code=trust))
     card.write_card(

@@ -6,22 +6,22 @@ the step. Gradients are averaged over equal shares, which is the mean over the s
 """
 
 import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from peft import PeftModel
+from torch import Tensor, nn
 
 from epa_bench.config.schema import Training
 from epa_bench.core.errors import ConfigError
 from epa_bench.losses.metrics import Tally
-from epa_bench.models.checkpoint import save_checkpoint
 
 if TYPE_CHECKING:
     from transformers import Trainer, TrainingArguments
+
+_T = TypeVar("_T")
 
 RENDEZVOUS = "EPA_BENCH_RENDEZVOUS"
 """Environment variable: the file through which ranks find each other. Under torchrun there is none, but a port."""
@@ -141,6 +141,24 @@ def shard_on_cpu(trainer: "Trainer") -> None:
     trainer.is_fsdp_enabled = True
 
 
+def found_by_first_rank(find: Callable[[], _T]) -> _T:
+    """What the first rank finds, known to all; the others do not look."""
+    if not dist.is_initialized():
+        return find()
+    box = [find() if is_first_rank() else None]
+    dist.broadcast_object_list(box)
+    return cast(_T, box[0])
+
+
+def of_all_ranks(items: list[_T]) -> list[_T]:
+    """The items of every rank, in their order. Every rank must call it."""
+    if not dist.is_initialized():
+        return items
+    boxes: list[list[_T]] = [[] for _ in range(dist.get_world_size())]
+    dist.all_gather_object(boxes, items)
+    return [item for box in boxes for item in box]
+
+
 def sum_over_ranks(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
     """The tallies of the whole step; every rank has the same names in the same order."""
     if not tallies or not dist.is_initialized():
@@ -150,23 +168,19 @@ def sum_over_ranks(tallies: Mapping[str, Tally]) -> dict[str, Tally]:
     return {name: Tally(total, count) for name, (total, count) in zip(tallies, sums_M2, strict=True)}
 
 
-def save_trained(
-    folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, identity: dict[str, object]
-) -> None:
-    """`save_checkpoint` by the first rank, of whole weights. Every rank must call it."""
-    weights = _whole_weights(model)
-    if is_first_rank():
-        save_checkpoint(folder, model, tokenizer, identity, weights)
+def whole_weights(model: nn.Module) -> dict[str, Tensor] | None:
+    """The weights of a model that FSDP2 has sharded, gathered on the first rank's CPU (elsewhere empty).
 
-
-def _whole_weights(model: PreTrainedModel) -> dict[str, Tensor] | None:
-    """The weights of a model that FSDP2 has sharded, gathered on the first rank's CPU; None for one that is whole."""
+    Of a PEFT model those of its adapter; None for a model that is whole anyway. Every rank must call it.
+    """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
     from torch.distributed.fsdp import FSDPModule
 
     if not isinstance(model, FSDPModule):
         return None
-    whole = StateDictOptions(full_state_dict=True, cpu_offload=True)
+    adapter = isinstance(model, PeftModel)
+    whole = StateDictOptions(full_state_dict=True, cpu_offload=True, ignore_frozen_params=adapter)
     weights = cast(dict[str, Tensor], get_model_state_dict(model, options=whole))
     # Gathered apart, tied weights are no longer one tensor, of which `save_pretrained` would keep one name.
-    return {name: tensor for name, tensor in weights.items() if name not in model.all_tied_weights_keys}
+    tied = getattr(model, "all_tied_weights_keys", {})
+    return {name: tensor for name, tensor in weights.items() if name not in tied}

@@ -17,6 +17,7 @@ from epa_bench.core.notices import notice
 from epa_bench.models.logprobs import ScorePass, language_model
 from epa_bench.models.response_head import CHUNK_ELEMENTS
 from epa_bench.training.batches import EncodedCandidate, GroupDataset
+from epa_bench.training.distributed import rank_count, share_of_step
 from epa_bench.training.free_memory import free_memory
 
 CERTAIN = 0.6
@@ -136,11 +137,16 @@ def estimate(shape: ModelShape, load: Load, settings: Training) -> Estimate:
 
 
 def check_memory(model: nn.Module, dataset: GroupDataset, settings: Training, score_pass: ScorePass) -> None:
-    """Raises TrainingError, with what to change, where the largest micro-batch cannot fit into what is free."""
+    """Raises TrainingError, with what to change, where the largest micro-batch cannot fit into what is free.
+
+    Each rank looks at what it would hold itself.
+    """
     shape = ModelShape.of(model)
     needs = _Needs(shape, [_GroupSize.of(dataset[i]) for i in range(len(dataset))], score_pass)
     needed = needs.of(settings)
-    free = free_memory(next(model.parameters()).device)
+    device = next(model.parameters()).device
+    # Ranks have a GPU each, but the machine's memory together.
+    free = free_memory(device) // (rank_count() if device.type == "cpu" else 1)
     if needed.beyond_weights <= free:
         return
     message = (
@@ -180,7 +186,7 @@ class _Needs:
     score_pass: ScorePass
 
     def of(self, settings: Training) -> Estimate:
-        loads = self._loads(settings.per_device_train_batch_size)
+        loads = self._loads(share_of_step(settings, rank_count())[0])
         return max((estimate(self.shape, load, settings) for load in loads), key=lambda found: found.beyond_weights)
 
     def _loads(self, batch_size: int) -> set[Load]:

@@ -68,8 +68,8 @@ def train_preference(
 
     Under torchrun or `accelerate launch` every rank calls this with the same arguments and its own copy of the model;
     the ranks share the groups of each step, and the first one writes. With `settings.fsdp` the model's parameters are
-    shards afterwards, which `distributed.save_trained` puts together. Raises ConfigError where the ranks cannot share a
-    step evenly.
+    shards afterwards, which `distributed.whole_weights` puts together. Raises ConfigError where the ranks cannot share
+    a step evenly.
     """
     score_pass = choose_score_pass(model, longest=longest)
     if not settings.fsdp:

@@ -10,6 +10,7 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from epa_bench.core.files import atomic_write_text
 from epa_bench.training.callbacks import ReportProgress
+from epa_bench.training.distributed import found_by_first_rank
 from epa_bench.training.nonfinite import StopAtNonFinite
 from epa_bench.training.seal import SealCheckpoints, last_whole_checkpoint
 
@@ -57,9 +58,7 @@ def run_trainer(
     trainer.add_callback(ReportProgress(report))
     trainer.add_callback(StopAtNonFinite(rows_of_step))
     trainer.add_callback(SealCheckpoints())
-    # The first rank removes what is torn before the others look.
-    with trainer.args.main_process_first(local=False):
-        resume = last_whole_checkpoint(folder / _CHECKPOINTS)
+    resume = found_by_first_rank(lambda: last_whole_checkpoint(folder / _CHECKPOINTS))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     steps = [entry for entry in trainer.state.log_history if "loss" in entry]
     if trainer.is_world_process_zero():

@@ -17,7 +17,7 @@ from epa_bench.losses.scores import GroupScores
 from epa_bench.losses.spec import LossSpec
 from epa_bench.models.logprobs import ResponseLogps, ScorePass
 from epa_bench.training.batches import GroupDataset
-from epa_bench.training.distributed import shard_on_cpu, sum_over_ranks
+from epa_bench.training.distributed import of_all_ranks, shard_on_cpu, sum_over_ranks
 from epa_bench.training.nonfinite import not_finite, rows_at_fault
 
 STEP0_TOLERANCE = {"float32": 1e-3, "bfloat16": 0.05}
@@ -88,8 +88,8 @@ class PreferenceTrainer(Trainer):
         self._examples.clear()
 
     def rows_of_step(self) -> list[str]:
-        """Where the rows stand that were trained on since the last log."""
-        return self._sources([example for examples in self._examples for example in examples.tolist()])
+        """Where the rows stand that were trained on since the last log. Every rank must call it."""
+        return of_all_ranks(self._sources([example for examples in self._examples for example in examples.tolist()]))
 
     def _sources(self, examples: list[int]) -> list[str]:
         dataset = cast(GroupDataset, self.train_dataset)

@@ -71,13 +71,21 @@ class KeepBest(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        if state.best_global_step is not None:
-            # A resumed run has the path it had then; the folder may have moved since.
-            best = checkpoint_at(Path(str(args.output_dir)), state.best_global_step)
-            state.best_model_checkpoint = str(best)
+        # A resumed run has the path it had then; the folder may have moved since.
+        _point_at_best(args, state)
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
+        # The Trainer takes the path only where the folder is there early, which for a sharded model is so on some
+        # ranks and not on others: each would then load its shard of another checkpoint.
+        _point_at_best(args, state)
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any) -> None:
         control.should_save = control.should_save or control.should_evaluate
+
+
+def _point_at_best(args: TrainingArguments, state: TrainerState) -> None:
+    if state.best_global_step is not None:
+        state.best_model_checkpoint = str(checkpoint_at(Path(str(args.output_dir)), state.best_global_step))
 
 
 def validation_arguments(validation: Validation, batch_size: int, save_steps: int | None) -> dict[str, Any]:

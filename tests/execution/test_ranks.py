@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from epa_bench.core.errors import TrainingError, WorkerError
+from epa_bench.core.notices import Notice
 from epa_bench.execution import device
 from epa_bench.execution.ranks import run_on_ranks
 
@@ -23,6 +24,7 @@ import json, os, signal, sys, time
 from dataclasses import dataclass, field
 from pathlib import Path
 from epa_bench.core.errors import TrainingError
+from epa_bench.core.notices import notice
 
 @dataclass
 class Toy:
@@ -41,6 +43,9 @@ class Toy:
 
     def end(self):
         pass
+
+    def remark(self):
+        notice("it may not fit")
 
     def refuse(self):
         raise TrainingError("the loss is nan at step 3")
@@ -110,6 +115,13 @@ def test_the_first_rank_reports(toy: Any, tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     run_on_ranks(toy(str(tmp_path), reports=3), 2, lambda done, total: seen.append((done, total)))
     assert seen == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_notices_of_the_first_rank_are_given(toy: Any, tmp_path: Path) -> None:
+    """Every rank has the same to say."""
+    with pytest.warns(Notice) as caught:
+        run_on_ranks(toy(str(tmp_path), {0: "remark", 1: "remark"}), 2, ignore)
+    assert [str(warning.message) for warning in caught] == ["it may not fit"]
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,19 @@ import torch
 from safetensors import safe_open
 from torch import Tensor
 
-from epa_bench.models.checkpoint import load_model
-from epa_bench.training.distributed import save_trained
-from tests.rank_trainings import RECIPE, SPLITS, STOPS, short_problem, untied_model, wide_problem
+from epa_bench.models.adapters import load_adapter
+from epa_bench.models.checkpoint import load_model, save_checkpoint
+from tests.rank_trainings import (
+    RECIPE,
+    SPLITS,
+    STOPS,
+    VALIDATED,
+    adapted_model,
+    short_problem,
+    untied_model,
+    validated_problem,
+    wide_problem,
+)
 from tests.tiny import Problem, Trained, tiny_model, tiny_tokenizer, train
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -56,8 +66,8 @@ def weights(folder: Path) -> dict[str, Tensor]:
     return load_model(folder / "model", dtype="float32", device="cpu").state_dict()
 
 
-def log(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "training_log.jsonl").read_text().splitlines()]
+def log(folder: Path, name: str = "training_log.jsonl") -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / name).read_text().splitlines()]
 
 
 def told(folder: Path) -> list[dict[str, Any]]:
@@ -96,7 +106,7 @@ def test_it_is_a_run_in_which_weights_and_metrics_move(alone: Trained) -> None:
 def test_each_step_is_shared_out_as_planned(
     ranks: Path, problem: Problem, kind: str, batch: int, accumulation: int
 ) -> None:
-    shares = [rank["trained"] for rank in told(ranks / kind / f"{batch}x{accumulation}")]
+    shares = [rank["asked"] for rank in told(ranks / kind / f"{batch}x{accumulation}")]
     for step in range(problem.steps):
         first, second = (share[4 * step : 4 * step + 4] for share in shares)
         assert sorted(first + second) == [i for i, group in enumerate(problem.groups) if group.step == step]
@@ -114,12 +124,28 @@ def test_fsdp_does_shard(ranks: Path) -> None:
 def test_checkpoint_has_the_files_and_names_of_a_training_in_one_process(
     ranks: Path, tmp_path: Path, kind: str
 ) -> None:
-    save_trained(tmp_path, tiny_model(0), tiny_tokenizer(), {"kind": "trained"})
+    save_checkpoint(tmp_path, tiny_model(0), tiny_tokenizer(), {"kind": "trained"})
     folder = ranks / kind / "8x1" / "model"
     assert sorted(path.name for path in folder.iterdir()) == sorted(path.name for path in tmp_path.iterdir())
     assert json.loads((folder / "config.json").read_text())["architectures"] == ["LlamaForCausalLM"]
     with safe_open(folder / "model.safetensors", "pt") as ours, safe_open(tmp_path / "model.safetensors", "pt") as one:
         assert ours.keys() == one.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_validation_on_ranks_measures_and_keeps_the_same(ranks: Path, tmp_path: Path, kind: str) -> None:
+    one = train(validated_problem(), tmp_path, batch=4, accumulation=2, **RECIPE, **VALIDATED)
+    folder = ranks / kind / "validated"
+    ours, theirs = (log(place, "validation_log.jsonl") for place in (folder, tmp_path))
+    assert len(ours) == len(theirs) == validated_problem().steps
+    for our, their in zip(ours, theirs, strict=True):
+        assert our.keys() == their.keys()
+        for name in our:
+            assert our[name] == pytest.approx(their[name], rel=1e-5, abs=1e-5), (their["step"], name)
+    assert one.outcome.chosen is not None
+    assert one.outcome.chosen.step < validated_problem().steps
+    for name, weight in weights(folder).items():
+        torch.testing.assert_close(weight, one.weights[name], rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -129,7 +155,22 @@ def test_resumed_on_ranks_to_the_same_bits(ranks: Path, kind: str, stop_at: int)
     for file in ("model/model.safetensors", "training_log.jsonl"):
         assert (stopped / file).read_bytes() == (undisturbed / file).read_bytes()
     # It did resume: the step it was stopped behind had no checkpoint yet, those before had.
-    assert [len(rank["trained"]) for rank in told(stopped)] == [4 * (5 - (stop_at - 1))] * 2
+    assert [len(rank["asked"]) for rank in told(stopped)] == [4 * (5 - (stop_at - 1))] * 2
+    assert not (stopped / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_adapters_are_trained_on_ranks_as_in_one_process(ranks: Path, tmp_path: Path, kind: str) -> None:
+    one = train(short_problem(), tmp_path, batch=2, accumulation=4, model=adapted_model(), **RECIPE)
+    whole, stopped = ranks / kind / "adapter-None" / "model", ranks / kind / "adapter-3" / "model"
+    policy = load_adapter(tiny_model(0), whole)
+    ours = {name: weight for name, weight in policy.state_dict().items() if ".lora_" in name}
+    assert ours
+    for name, weight in ours.items():
+        torch.testing.assert_close(weight, one.weights[name], rtol=0, atol=1e-5)
+    assert any(float(weight.abs().max()) > 20 * 1e-5 for name, weight in ours.items() if ".lora_B." in name)
+    weights_file = "adapter_model.safetensors"
+    assert (stopped / weights_file).read_bytes() == (whole / weights_file).read_bytes()
 
 
 def test_checkpoint_is_sealed_when_every_rank_has_written(ranks: Path) -> None:

@@ -266,3 +266,18 @@ def test_what_may_not_fit_is_trained_with_a_notice(
     with pytest.warns(Notice, match=r"training needs about .* it may not fit"):
         trained = train(problem, tmp_path)
     assert len(trained.log) == problem.steps
+
+
+def test_ranks_share_the_step_and_the_machines_memory(problem: Problem, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Training(per_device_train_batch_size=8, gradient_accumulation_steps=1)
+
+    def check() -> None:
+        check_memory(tiny_model(0), problem.dataset, settings, ScorePass(True, True))
+
+    size = needed(problem, settings.model_copy(update={"per_device_train_batch_size": 4}))
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with_free(monkeypatch, 2 * size)
+    check()
+    with_free(monkeypatch, 2 * memory.CERTAIN * size - 2)
+    with pytest.raises(TrainingError, match="Less is needed with"):
+        check()
