@@ -1,16 +1,18 @@
 """The measuring process: jobs come in on standard input, answers go out on standard output, a JSON line each.
 
 It is a process of its own so that the number of threads is fixed before anything runs, and so that peak memory is that
-of one side. It ends when its input does, so also with its parent.
+of one side. It ends as soon as its input does, so also with its parent.
 """
 
 import os
 import resource
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from queue import SimpleQueue
 from statistics import mean
 from typing import IO
 
@@ -30,14 +32,24 @@ _RESET_PEAK = "5"
 
 
 def main(device: str) -> None:
-    """Answers jobs until there are none."""
+    """Answers jobs until the process ends with its input."""
     torch.set_num_threads(1)
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     datasets.disable_progress_bars()
     answers = _keep_standard_output()
+    jobs: SimpleQueue[str] = SimpleQueue()
+    threading.Thread(target=_read, args=(jobs,), daemon=True).start()
+    while True:
+        answer = measure(Job.model_validate_json(jobs.get()), device)
+        print(answer.model_dump_json(), file=answers, flush=True)
+
+
+def _read(jobs: SimpleQueue[str]) -> None:
     for line in sys.stdin:
-        print(measure(Job.model_validate_json(line), device).model_dump_json(), file=answers, flush=True)
+        jobs.put(line)
+    # The parent is gone, or has all it asked for: nobody waits for the step that may be running.
+    os._exit(0)
 
 
 def _keep_standard_output() -> IO[str]:

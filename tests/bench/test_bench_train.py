@@ -1,6 +1,7 @@
 """From measurements to rows, the measuring process, and the command."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from typer.testing import CliRunner
 
 from epa_bench.bench import train
-from epa_bench.bench.rows import Row
+from epa_bench.bench.rows import Job, Row
 from epa_bench.bench.train import measure_training, rows_of
 from epa_bench.cli import app
 from epa_bench.core.errors import WorkerError
@@ -58,6 +59,20 @@ def test_a_process_that_dies_is_named_with_its_last_words() -> None:
     with pytest.raises(WorkerError, match=r"ours and trl on DPO died: ValueError: too many values to unpack"):
         # DPOTrainer takes pairs only.
         measure_training([micro_case(peers=("trl",), weak=1)], 1, "cpu")
+
+
+def test_a_measuring_process_ends_with_its_parent() -> None:
+    """Whatever it is doing: here it would measure for minutes."""
+    job = Job(case=micro_case(), sides=("obvious",), rounds=100_000)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "epa_bench.bench.measure", "cpu"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    process.communicate(job.model_dump_json() + "\n", timeout=120)
+    assert process.returncode == 0
 
 
 def test_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
