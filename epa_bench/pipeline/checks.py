@@ -114,11 +114,6 @@ def check_ranks(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
             "`training.fsdp`: shards over the ranks of a training, but `execution.processes` is 1; raise it, or leave "
             "fsdp out",
         )
-    if _section(raw, "training").get("fsdp") is True and _section(raw, "training").get("lora") is not None:
-        yield (
-            ("training", "fsdp"),
-            "`training.fsdp`: shards full fine-tuning only; an adapter is trained on a copy a rank, leave fsdp out",
-        )
     step = _step(raw)
     if step is not None and step[0] * step[1] % processes:
         yield (

@@ -244,7 +244,7 @@ def test_what_cannot_fit_is_refused_before_the_first_step_with_what_to_change(
         "training.gradient_checkpointing: true (the same results, slower)",
         "training.dtype: bfloat16",
         "training.optim: adafactor",
-        "LoRA adapters instead of all weights",
+        "training.lora: {} (adapters instead of all weights)",
     ]
     assert all(float(line.rpartition(": ")[2].removesuffix(" GiB")) < size / GIB + 0.005 for line in advice)
 
@@ -254,7 +254,7 @@ def test_advice_is_only_what_helps(problem: Problem, tmp_path: Path, monkeypatch
     with pytest.raises(TrainingError) as caught:
         train(problem, tmp_path, batch=1, accumulation=8, gradient_checkpointing=True, dtype="bfloat16", optim="sgd")
     assert [line.strip().rpartition(": ")[0] for line in str(caught.value).splitlines()[1:]] == [
-        "LoRA adapters instead of all weights"
+        "training.lora: {} (adapters instead of all weights)"
     ]
 
 
