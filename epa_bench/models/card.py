@@ -21,6 +21,10 @@ from epa_bench.losses.table import get_loss
 CARD_FILE = "README.md"
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
+_REFERENCE = {
+    True: "the files of the checkpoint that was given",
+    False: "the recipe of the checkpoint that the sweep trained from scratch",
+}
 _SOURCE = re.compile(r"(?P<name>.*), (?:row \d+|prompt .*)", re.DOTALL)
 _HUB_DATA = re.compile(r"[\w.-]+/[\w.-]+\[[^]/]+\]")
 
@@ -38,6 +42,9 @@ class Trained:
     seed: int
     reference: str
     """Digest of the reference."""
+
+    own_reference: bool
+    """The reference was given as a checkpoint; else the sweep made it."""
 
     preferences: Sequence[Preference]
 
@@ -89,14 +96,15 @@ def _card(training: Trained) -> ModelCard:
         "fingerprint": data_fingerprint(training.preferences),
     }
     versions = {"epa-bench": __version__, **package_versions([*_PACKAGES, *(["peft"] if adapter else [])])}
-    title = f"# {spec.name}, 1:{arm['strong']}:{arm['weak']}, beta {arm['beta']:g}, seed {training.seed}\n"
+    added = f" + {arm['nll']:g} NLL" if arm["nll"] else ""
+    title = f"# {spec.name}{added}, 1:{arm['strong']}:{arm['weak']}, beta {arm['beta']:g}, seed {training.seed}\n"
     sections = [
         f"---\n{data.to_yaml()}\n---\n\n{title}",
         "Trained by epa-bench, which wrote this card from the training's own records.\n",
         _section("Method", method),
         _section("Training", {**seeds, **settings}),
         _section("Data", data_set),
-        _section("Reference", {"digest": training.reference}),
+        _section("Reference", {"digest": training.reference, "of": _REFERENCE[training.own_reference]}),
         _section("Result at the last step", training.result),
     ]
     if training.validation is not None:

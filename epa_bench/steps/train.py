@@ -121,6 +121,7 @@ def _save(
             settings=context.config["training"],
             seed=context.config["seed"],
             reference=context.reference_identity(),
+            own_reference="reference" not in context.inputs,
             preferences=preferences,
             result=outcome.last,
             validation=chosen.get("chosen"),

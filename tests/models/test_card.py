@@ -37,6 +37,7 @@ TRAINED = Trained(
     settings=Training(optim="adafactor").recipe(),
     seed=3,
     reference="0123456789abcdef",
+    own_reference=True,
     preferences=PREFERENCES,
     result={"loss": 0.25, "rewards/margins": 1.5},
     validation={"step": 40, "metric": "eval_loss", "value": 0.5},
@@ -70,7 +71,11 @@ def test_it_states_method_data_reference_seeds_and_result(tmp_path: Path) -> Non
         "rows": "2",
         "fingerprint": data_fingerprint(PREFERENCES),
     }
-    assert table(text, "Reference") == {"digest": "0123456789abcdef"}
+    assert table(text, "Reference") == {
+        "digest": "0123456789abcdef",
+        "of": "the files of the checkpoint that was given",
+    }
+    assert "\n# epa + 0.1 NLL, 1:1:2, beta 0.05, seed 3\n" in text
     assert table(text, "Result at the last step") == {"loss": "0.25", "rewards/margins": "1.5"}
     assert table(text, "Kept by held-out rows") == {"step": "40", "metric": "eval_loss", "value": "0.5"}
     assert table(text, "Versions")["epa-bench"] == __version__
