@@ -344,7 +344,7 @@ def export_mt_bench(
 
 @bench.command("train")
 def bench_train(
-    quick: Annotated[bool, typer.Option("--quick", help="Fewer steps, no tables of growth: minutes.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="A case of each kind, no tables of growth: minutes.")] = False,
     out: PerformanceFile = Path("leaderboards/performance.md"),
     json_path: JsonPath = None,
 ) -> None:

@@ -21,7 +21,7 @@ SMALL = ScratchModel(
 )
 """A Llama of five million parameters."""
 
-ROUNDS = {"quick": 5, "full": 7}
+ROUNDS = 5
 """Steps timed a case, after one to warm up."""
 
 
@@ -81,7 +81,7 @@ class Case(Record):
 # Sixteen sequences a step: eight pairs are the default micro-batch of both trainers.
 _DPO = Case(
     name="DPO",
-    peers=("trl", "trl-online", "obvious"),
+    peers=("trl", "trl-online"),
     prompt=133,
     response=194,
     ragged=True,
@@ -124,9 +124,9 @@ def _quickly(case: Case) -> Case:
 def _growth() -> list[Case]:
     """One quantity grows, the others stay at EPA 1:1:2, P = 256, R = 64 and the small model."""
     return [
-        *(_grown("P", prompt=tokens) for tokens in (64, 128, 256, 512)),
-        *(_grown("R", response=tokens) for tokens in (32, 64, 128, 256)),
-        *(_grown("K", weak=weak) for weak in (0, 1, 2, 6)),
+        *(_grown("P", prompt=tokens) for tokens in (64, 256, 512)),
+        *(_grown("R", response=tokens) for tokens in (32, 64, 256)),
+        *(_grown("K", weak=weak) for weak in (0, 2, 6)),
         *(_grown("vocabulary", model=_changed(vocab_size=size)) for size in (4096, 16_384, 65_536)),
         *(
             _grown("hidden size", model=_changed(hidden_size=size, intermediate_size=inner))

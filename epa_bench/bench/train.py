@@ -33,7 +33,7 @@ def benchmark_training(mode: Literal["quick", "full"], out: Path, report: Callab
     `put_section`.
     """
     device = resolve_device("auto")
-    rows = measure_training(cases(mode), ROUNDS[mode], device, report)
+    rows = measure_training(cases(mode), ROUNDS, device, report)
     put_section(out, "train", to_markdown(rows, this_machine(device)))
     return rows
 
