@@ -42,6 +42,26 @@ def test_the_example_of_the_readme() -> None:
     assert (found.aggregation, found.missing, found.prior_sets) == (LATEST, {}, None)
 
 
+def test_chat_hard_of_zephyr_7b_beta() -> None:
+    """Published as 62.7 (arXiv 2403.13787).
+
+    The six subset scores in percent were not read from the paper again; what speaks for them is that each is a whole
+    number of right pairs of its subset.
+    """
+    percent = {
+        "mt-bench-hard": 83.8,
+        "llmbar-natural": 83.0,
+        "llmbar-adver-neighbor": 70.9,
+        "llmbar-adver-GPTInst": 27.2,
+        "llmbar-adver-GPTOut": 51.1,
+        "llmbar-adver-manual": 60.9,
+    }
+    found = section_scores({subset: score / 100 for subset, score in percent.items()})
+    assert round(100 * found.sections["Chat Hard"], 1) == 62.7
+    right = [size * percent[name] / 100 for name, size in LLMBAR.items()]
+    assert right == pytest.approx([83, 95, 25, 24, 28], abs=0.05)
+
+
 def test_versions_differ_in_the_halves_of_xstest() -> None:
     """(100 + 97 + 112 + 250 x 1 + 154 x 0.284) / 740."""
     found = section_scores(BEAVER, "a32e272").sections
