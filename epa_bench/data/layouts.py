@@ -12,12 +12,14 @@ scores of pairs come from `score_chosen` and `score_rejected`, at top level or i
 Scored responses are objects, or texts beside a column `scores`. UltraFeedback in full (openbmb/UltraFeedback) is of
 this layout: `instruction`, and `completions` with `response`, `overall_score` (1 to 10) and `fine-grained_score` (the
 mean of four ratings). As in its binarised forms, `custom_system_prompt`, which differs from completion to completion,
-is no part of the prompt.
+is no part of the prompt. prometheus-eval's files of several responses are of it too: the prompt is the `context` that
+stands in every response, the score the mean of its `gold_scores`; where the contexts differ, nothing is compared.
 """
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import Any
 
 from epa_bench.core.records import Prompt, Response
@@ -33,7 +35,7 @@ from epa_bench.data.turns import (
 _PROMPT_COLUMNS = ("prompt", "instruction")
 _SCORED_COLUMNS = ("responses", "completions")
 _TEXT_KEYS = ("response", "text", "content", "completion")
-_SCORE_KEYS = ("score", "overall_score", "fine-grained_score")
+_SCORE_KEYS = ("score", "overall_score", "fine-grained_score", "gold_scores")
 """The first that all responses of a row have: they are of different scales."""
 
 _PROMPT_PARTS = ("system", "input")
@@ -151,18 +153,25 @@ def _score(value: Any, column: str) -> float | None:
     return float(value)
 
 
+def _mean_score(value: Any, column: str) -> float | None:
+    """Of one rating, or of several."""
+    if not isinstance(value, list):
+        return _score(value, column)
+    ratings = [_score(rating, column) for rating in value]
+    known = [rating for rating in ratings if rating is not None]
+    if not known or len(known) < len(ratings):
+        raise MalformedRowError(f"{column}: expected finite numbers, got {describe(value)}")
+    return fmean(known)
+
+
 def _parse_scored(row: Mapping[str, Any]) -> ParsedRow:
-    prompt_column = _prompt_column(row)
     column = next(column for column in _SCORED_COLUMNS if column in row)
-    if prompt_column is None:
-        raise MalformedRowError(
-            f"expected a column prompt or instruction beside {column}, got {', '.join(map(str, row))}"
-        )
     values = row[column]
     if not isinstance(values, list):
         raise MalformedRowError(f"{column}: expected a list of responses, got {describe(values)}")
     if len(values) < 2:
         raise DefectiveRowError("too few responses", f"{column} has {len(values)} of the two or more that compare")
+    prompt = _scored_prompt(row, values, column)
     responses = _scored_responses(row, values, column)
     golds = [response.gold for response in responses if response.gold is not None]
     if len(set(golds)) == 1:
@@ -170,11 +179,26 @@ def _parse_scored(row: Mapping[str, Any]) -> ParsedRow:
     # sorted() is stable: of equal scores the first stays first.
     best_first = [responses[i] for i in sorted(range(len(golds)), key=lambda i: -golds[i])]
     return ParsedRow(
-        prompt=parse_turns(row[prompt_column], prompt_column),
+        prompt=prompt,
         chosen=best_first[0],
         rejected=tuple(best_first[1:]),
         tied_best=golds.count(max(golds)) > 1,
     )
+
+
+def _scored_prompt(row: Mapping[str, Any], values: list[Any], column: str) -> Prompt:
+    prompt_column = _prompt_column(row)
+    if prompt_column is not None:
+        return parse_turns(row[prompt_column], prompt_column)
+    contexts = [value.get("context") if isinstance(value, Mapping) else None for value in values]
+    if None in contexts:
+        raise MalformedRowError(
+            f"expected a column prompt or instruction beside {column}, or a context in each of its responses; "
+            f"got {', '.join(map(str, row))}"
+        )
+    if any(context != contexts[0] for context in contexts):
+        raise DefectiveRowError("prompts differ", f"the contexts in {column} are not the same")
+    return parse_turns(contexts[0], f"context of {column}[0]")
 
 
 def _scored_responses(row: Mapping[str, Any], values: list[Any], column: str) -> list[Response]:
@@ -188,7 +212,7 @@ def _scored_responses(row: Mapping[str, Any], values: list[Any], column: str) ->
         pairs = list(zip(values, scores, strict=True))
     responses = []
     for index, (text, value) in enumerate(pairs):
-        gold = _score(value, f"score of {column}[{index}]")
+        gold = _mean_score(value, f"score of {column}[{index}]")
         if gold is None or not isinstance(text, str):
             raise MalformedRowError(f"{column}[{index}]: expected a text and a score, got {describe([text, value])}")
         responses.append(Response(text=text, gold=gold))

@@ -284,24 +284,36 @@ def test_ultrafeedback_scores_are_read(shared_data: Path) -> None:
     assert sum(gap <= 0 for gap in gaps) == 111 - 1  # of the 6 dropped rows only 307 has no gap
 
 
-@pytest.mark.parametrize(("name", "constant", "tied"), [("mt_bench", 2, 24), ("vicuna", 6, 37)])
-def test_scored_rows_of_a_real_file(shared_data: Path, name: str, constant: int, tied: int) -> None:
-    """Its layout (a context in each response, three scores) is not read as it is; two lines make it one that is."""
-    path = shared_data / "preferences" / "prometheus_multi" / f"{name}_4responses_3xgpt4.jsonl"
-    raw = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    rows = [
-        {
-            "prompt": row["responses"][0]["context"],
-            "responses": [
-                {"response": each["response"], "score": statistics.fmean(each["gold_scores"])}
-                for each in row["responses"]
-            ],
-        }
-        for row in raw
-    ]
-    found = read(*rows, drop=True)
-    assert found.dropped == {"equal scores": constant}
-    assert found.tied_best == tied
+def test_scored_rows_of_a_real_file(shared_data: Path) -> None:
+    path = shared_data / "preferences" / "prometheus_multi" / "vicuna_4responses_3xgpt4.jsonl"
+    found = read_preferences(read_rows(str(path)), invalid_rows="drop")
+    assert found.dropped == {"equal scores": 6}
+    assert found.tied_best == 37
     for preference in found.preferences:
         golds = [response.gold for response in preference.responses]
         assert all(a is not None and b is not None and a >= b for a, b in itertools.pairwise(golds))
+    raw = {row["responses"][0]["context"]: row for row in map(json.loads, path.read_text().splitlines())}
+    for preference in found.preferences:
+        row = raw[str(preference.prompt)]
+        means = sorted((statistics.fmean(each["gold_scores"]) for each in row["responses"]), reverse=True)
+        assert [response.gold for response in preference.responses] == means
+
+
+def test_scored_rows_that_answer_different_contexts_compare_nothing(shared_data: Path) -> None:
+    """Second turns: what was said before differs from model to model."""
+    path = shared_data / "preferences" / "prometheus_multi" / "mt_bench_4responses_3xgpt4.jsonl"
+    found = read_preferences(read_rows(str(path)), invalid_rows="drop")
+    assert (found.preferences, found.dropped) == ((), {"prompts differ": 80})
+
+
+def test_ratings_are_averaged() -> None:
+    def row(*ratings: Any) -> dict[str, Any]:
+        return {"responses": [{"context": "q", "response": f"r{i}", "gold_scores": r} for i, r in enumerate(ratings)]}
+
+    (preference,) = read(row([1, 2], [5, 4, 3])).preferences
+    assert [(each.text, each.gold) for each in preference.responses] == [("r1", 4.0), ("r0", 1.5)]
+    for bad in ([], [1, None], [1, "2"]):
+        with pytest.raises(DataError, match=r"score of responses\[0\]: expected (a finite number|finite numbers)"):
+            read(row(bad, [1]))
+    with pytest.raises(DataError, match="or a context in each of its responses"):
+        read({"responses": [{"response": "a", "score": 1}, {"response": "b", "score": 2}]})
