@@ -13,6 +13,7 @@ from epa_bench import __version__
 from epa_bench.cli import (
     bench,
     bridges,
+    cell,
     compare,
     contamination,
     frontier,
@@ -70,6 +71,7 @@ app.add_typer(bench.bench, name="bench")
 app.command()(frontier.frontier)
 app.add_typer(study.study, name="study")
 app.command()(machine.doctor)
+app.command(hidden=True)(cell.cell)
 
 
 @app.callback(invoke_without_command=True)

@@ -12,9 +12,9 @@ def contamination(
 ) -> None:
     """List training rows whose prompt a suite asks as well. Exit code 4 where data.contamination refuses them."""
     from epa_bench.judges.asking import silent
+    from epa_bench.pipeline.cell_runner import CellRunner
     from epa_bench.pipeline.contamination import check_refused
     from epa_bench.pipeline.contamination import contamination as look
-    from epa_bench.pipeline.run import CellRunner
 
     run = open_sweep(sweep, overrides, suites)
     runner = CellRunner(run.store.root, run.cells.device, {})

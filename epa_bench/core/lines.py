@@ -92,6 +92,11 @@ def _read(lines: SimpleQueue[str]) -> None:
     os._exit(0)
 
 
+def end_with_input() -> None:
+    """From now on this process, which reads no input, ends as soon as its standard input does: with its parent."""
+    threading.Thread(target=_read, args=(SimpleQueue(),), daemon=True).start()
+
+
 def keep_standard_output() -> IO[str]:
     """Standard output for the answers alone; what libraries print from now on goes to standard error."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")

@@ -4,6 +4,7 @@
     ROOT/cells/STEP/DIGEST/cell.json     what it is: config, inputs, versions, and the sha256 of its files
     ROOT/staging/STEP-DIGEST/            work in progress; kept after a crash, so that a step can go on from it
     ROOT/locks/DIGEST.lock               held by the process that computes the cell, released by its death
+    ROOT/orders/NAME/                    what a driver on a cluster asks of other machines, and their logs
 
 A cell appears by one rename, so it is complete or absent. Its address is known before it is computed (a digest of
 recipes, as in Nix), so what is owed can be listed without running anything.

@@ -11,8 +11,9 @@ from epa_bench.judges.asking import silent
 from epa_bench.judges.endpoint import EndpointJudge
 from epa_bench.judges.pairs import pairwise_questions
 from epa_bench.judges.records import Question
+from epa_bench.pipeline.cell_runner import CellRunner
 from epa_bench.pipeline.owed import check_sources
-from epa_bench.pipeline.run import CellRunner, Run
+from epa_bench.pipeline.run import Run
 from epa_bench.pipeline.training_cells import Checkpoint
 from epa_bench.suites.alpaca_eval_texts import ReferenceAnswer, pairings
 from epa_bench.suites.definitions import AlpacaEvalSuite, MtBenchSuite

@@ -1,7 +1,7 @@
 """Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -16,7 +16,7 @@ from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import Device, default_workers, resolve_device
 from epa_bench.execution.launcher import launched_settings
 from epa_bench.execution.local import run_cells
-from epa_bench.execution.ranks import run_on_ranks
+from epa_bench.pipeline.cell_runner import CellRunner
 from epa_bench.pipeline.cells import SweepCells, in_order
 from epa_bench.pipeline.checks import (
     STORE_FOLDER,
@@ -32,8 +32,6 @@ from epa_bench.pipeline.consistency import check_consistency, check_tasks
 from epa_bench.pipeline.contamination import heed_contamination
 from epa_bench.pipeline.owed import check_sources, standing
 from epa_bench.pipeline.run_cells import note_sweep
-from epa_bench.steps.context import StepContext
-from epa_bench.steps.table import STEPS
 from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite, KlSuite
 from epa_bench.suites.registry import Registry
 
@@ -176,42 +174,3 @@ def _served(cells: Sequence[CellSpec]) -> set[str]:
         if "engine" in cell.config or any(need.digest in served for need in cell.needs):
             served.add(cell.digest)
     return served
-
-
-@dataclass(frozen=True)
-class CellRunner:
-    """Computes one cell, in whatever process it is called."""
-
-    store_root: Path
-    device: str
-    again: Mapping[str, Sequence[CellSpec]]
-    """Digest of a cell to compute although it is there -> the cells that were made from the old one."""
-
-    def __call__(self, spec: CellSpec, report: Callable[[int, int], None]) -> None:
-        def work(folder: Path) -> None:
-            body = CellBody(self.store_root, self.device, spec, folder)
-            ranks = spec.config.get("processes", 1)
-            if ranks > 1:
-                run_on_ranks(body, ranks, report)
-            else:
-                body(report)
-
-        Store(self.store_root).compute(
-            spec, work, resumes=STEPS[spec.step].resumes, outdates=self.again.get(spec.digest)
-        )
-
-
-@dataclass(frozen=True)
-class CellBody:
-    """What a cell does, in its staging folder: one process, or each of its ranks."""
-
-    store_root: Path
-    device: str
-    spec: CellSpec
-    folder: Path
-
-    def __call__(self, report: Callable[[int, int], None]) -> None:
-        store, spec = Store(self.store_root), self.spec
-        inputs = {name: store.open(cell) for name, cell in spec.inputs.items()}
-        body = STEPS[spec.step].load()
-        body(StepContext(spec.config, spec.hints, inputs, self.folder, self.device, report))

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from epa_bench.config.yaml12 import read_document
-from epa_bench.pipeline.run import CellRunner, open_run, stage_cells
+from epa_bench.pipeline.cell_runner import CellRunner
+from epa_bench.pipeline.run import open_run, stage_cells
 from epa_bench.suites.registry import registry
 from tests.processes import MARK, marked_processes, wait_until, wait_until_gone
 
