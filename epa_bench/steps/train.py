@@ -27,7 +27,7 @@ from epa_bench.training.trackers import tracking_arguments
 
 
 def run(context: StepContext) -> None:
-    """Writes `model/`, `training_log.jsonl`, and `validation_log.jsonl` where rows are held out.
+    """Writes `model/`, the log and speed of training, and `validation_log.jsonl` where rows are held out.
 
     Also run by several ranks, each with the same context. Raises PlanError, TrainingError or CheckpointError.
     """

@@ -3,6 +3,7 @@
 Shapes: G groups, K candidates (1 + strong + weak), N sequences (every candidate that counts).
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -103,6 +104,14 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
                 "again"
             )
         return EncodedCandidate(sequence, candidate.example, score.logp, candidate.role == "strong", gold)
+
+    def tokens_of_steps(self) -> Counter[int]:
+        """Optimizer step, from 0 -> tokens of its sequences, a prompt counted with each of its responses."""
+        tokens: Counter[int] = Counter()
+        for group, candidates in zip(self._groups, (self[index] for index in range(len(self))), strict=True):
+            sequences = [candidate.sequence for candidate in candidates]
+            tokens[group.step] += sum(len(each.prompt_ids) + len(each.response_ids) for each in sequences)
+        return tokens
 
     def source(self, example: int) -> str:
         """Where a row of the preferences stands in the user's data."""

@@ -15,6 +15,7 @@ from epa_bench.training.batches import GroupCollator, GroupDataset
 from epa_bench.training.distributed import rank_arguments, sum_gradients_in_fp32
 from epa_bench.training.memory import check_memory
 from epa_bench.training.run import run_trainer, training_arguments
+from epa_bench.training.speed import TimeSteps, write_speed
 from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
 from epa_bench.training.validation import (
     Chosen,
@@ -99,13 +100,15 @@ def train_preference(
         data_collator=GroupCollator(candidates),
         train_dataset=dataset,
         eval_dataset=validation,
-        callbacks=list(callbacks),
+        callbacks=[*callbacks, TimeSteps()],
     )
     if held_out is not None and held_out.load_best_model_at_end:
         keep_best(trainer)
     log = run_trainer(trainer, folder, report, rows_of_step=trainer.rows_of_step)
-    if held_out is not None and trainer.is_world_process_zero():
-        write_validation_log(trainer.state, folder)
+    if trainer.is_world_process_zero():
+        write_speed(trainer.state, dataset.tokens_of_steps(), folder)
+        if held_out is not None:
+            write_validation_log(trainer.state, folder)
     return Outcome(log[-1], chosen_by(held_out, trainer.state) if held_out is not None else None)
 
 

@@ -13,6 +13,7 @@ from epa_bench.training.callbacks import ReportProgress
 from epa_bench.training.distributed import found_by_first_rank
 from epa_bench.training.nonfinite import StopAtNonFinite
 from epa_bench.training.seal import SealCheckpoints, last_whole_checkpoint
+from epa_bench.training.speed import SECONDS
 
 LOG_FILE = "training_log.jsonl"
 """One JSON line an optimizer step: loss, learning rate, gradient norm and the metrics."""
@@ -60,7 +61,11 @@ def run_trainer(
     trainer.add_callback(SealCheckpoints())
     resume = found_by_first_rank(lambda: last_whole_checkpoint(folder / _CHECKPOINTS))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    steps = [entry for entry in trainer.state.log_history if "loss" in entry]
+    steps = [
+        {name: value for name, value in entry.items() if name != SECONDS}
+        for entry in trainer.state.log_history
+        if "loss" in entry
+    ]
     if trainer.is_world_process_zero():
         atomic_write_text(folder / LOG_FILE, "".join(json.dumps(step, sort_keys=True) + "\n" for step in steps))
     return steps

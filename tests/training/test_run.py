@@ -20,9 +20,13 @@ def test_a_training_leaves_its_log_and_its_checkpoints(problem: Problem, tmp_pat
     trained = train(
         problem, tmp_path, loss="dpo", save_steps=2, report=lambda done, total: reports.append((done, total))
     )
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "training_log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "checkpoints",
+        "training_log.jsonl",
+        "training_speed.jsonl",
+    ]
     run.remove_checkpoints(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["training_log.jsonl"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["training_log.jsonl", "training_speed.jsonl"]
     assert len(trained.log_bytes.splitlines()) == problem.steps
     assert reports == [(step, problem.steps) for step in range(1, problem.steps + 1)]
 
