@@ -26,6 +26,7 @@ from epa_bench.cli import (
     power,
     probe,
     provenance,
+    report,
     simulate,
     study,
     sweeps,
@@ -61,6 +62,7 @@ app.command()(provenance.gc)
 app.add_typer(provenance.store, name="store")
 app.command()(sweeps.push)
 app.command()(probe.probe)
+app.command()(report.report)
 app.add_typer(plot.plot, name="plot")
 app.add_typer(lists.suites, name="suites", invoke_without_command=True)
 app.command()(lists.losses)

@@ -1,0 +1,6 @@
+"""The sections of a page, in their order."""
+
+from epa_bench.report.section import MakeSection
+from epa_bench.report.summary import summary
+
+SECTIONS: tuple[MakeSection, ...] = (summary,)
