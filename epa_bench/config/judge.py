@@ -6,7 +6,8 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, model_validator
 
-from epa_bench.config.values import Count, Positive, conflict
+from epa_bench.config.engine import Engine
+from epa_bench.config.values import Commit, Count, Positive, conflict
 from epa_bench.core.records import Finite, Record
 
 
@@ -36,7 +37,19 @@ class Budget(Record):
     killed."""
 
 
-class ApiJudge(Record):
+class AskedJudge(Record):
+    """A language model that is asked: what it says instead of what the suite's protocol asks for."""
+
+    temperature: Annotated[Finite, Field(ge=0)] | None = None
+    max_tokens: Count | None = None
+    top_logprobs: Annotated[int, Field(ge=1, le=20)] | None = None
+
+    def decoding(self) -> dict[str, Any]:
+        """Those that are set."""
+        return self.model_dump(include={"temperature", "max_tokens", "top_logprobs"}, exclude_none=True)
+
+
+class ApiJudge(AskedJudge):
     """A language model behind an OpenAI-compatible chat endpoint: a provider's, or a local server's."""
 
     kind: Literal["api"]
@@ -49,11 +62,6 @@ class ApiJudge(Record):
     api_key_env: str | None = None
     """Name of the environment variable that holds the key; the key itself is never written anywhere. None sends no
     key."""
-
-    temperature: Annotated[Finite, Field(ge=0)] | None = None
-    max_tokens: Count | None = None
-    top_logprobs: Annotated[int, Field(ge=1, le=20)] | None = None
-    """Instead of what the suite's protocol asks for."""
 
     extra_body: dict[str, JsonValue] = Field(default_factory=dict)
     """Further keys of the request: `{chat_template_kwargs: {enable_thinking: false}}` for a local judge that thinks."""
@@ -113,4 +121,32 @@ class RecordedJudge(Record):
     """JSON lines as a run with an `api` judge writes them."""
 
 
-Judge = Annotated[GoldJudge | ApiJudge | RecordedJudge, Field(discriminator="kind")]
+class LocalJudge(AskedJudge):
+    """A checkpoint on this machine, loaded and asked in this process: no endpoint, and log-probs of any token."""
+
+    kind: Literal["local"]
+    path: str
+    """A Hugging Face checkpoint folder, or a hub name."""
+
+    revision: Commit | None = None
+    """Commit of a hub checkpoint; required for a hub name."""
+
+    template: Literal["chat", "plain"] = "chat"
+    """`chat`: the tokenizer's own chat template; `plain`: the text of a question's messages, joined by empty lines."""
+
+    max_length: Count = 4096
+    """Tokens of a question and its reply; a longer one is an error row."""
+
+    trust_remote_code: bool = False
+    """Runs Python code that ships with the checkpoint. Leave it off unless you have read that code."""
+
+    engine: Engine = Engine(batch_size=16, dtype="bfloat16")
+
+    @model_validator(mode="after")
+    def _no_script(self) -> Self:
+        if self.engine.script is not None:
+            raise conflict("a judge has no script; judge: {kind: recorded, path: FILE} replays replies", "engine")
+        return self
+
+
+Judge = Annotated[GoldJudge | ApiJudge | LocalJudge | RecordedJudge, Field(discriminator="kind")]

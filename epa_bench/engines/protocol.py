@@ -90,6 +90,10 @@ class TokenScores:
     """Whether every token is the most probable one at its place."""
 
 
+TokenChance = tuple[str, float]
+"""A token's text, and its log p in nats, in fp32."""
+
+
 class Engine(Protocol):
     """Anything that answers prompts, a batch at a time."""
 
@@ -102,6 +106,13 @@ class Engine(Protocol):
 
     def answer(self, batch: Sequence[Request], decoding: Decoding) -> list[Answer]:
         """The answers to one batch, in its order."""
+        ...
+
+    def first_tokens(self, batch: Sequence[Request], count: int) -> list[list[TokenChance]]:
+        """The `count` most probable first tokens of an answer to each prompt, most probable first.
+
+        What temperature and seed would make of them does not count. For a batch of `plan`.
+        """
         ...
 
     def score(self, batch: Sequence[Continuation]) -> list[TokenScores]:

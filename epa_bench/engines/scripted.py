@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from epa_bench.core.errors import ConfigError, DataError
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Prompt, Record, prompt_digest
-from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenScores, is_rendered
+from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenChance, TokenScores, is_rendered
 
 
 class ScriptLine(Record):
@@ -32,12 +32,13 @@ class ScriptedEngine:
         """See `Engine.answer`. Raises DataError for a prompt that is not in the script."""
         return [self._read(request.prompt, decoding) for request in batch]
 
+    def first_tokens(self, batch: Sequence[Request], count: int) -> list[list[TokenChance]]:
+        """Raises ConfigError: a script has no probabilities."""
+        raise _no_probabilities()
+
     def score(self, batch: Sequence[Continuation]) -> list[TokenScores]:
         """Raises ConfigError: a script has no probabilities."""
-        raise ConfigError(
-            "a script answers prompts and has no probabilities; leave `engine.script` out of a sweep whose suites "
-            "score continuations"
-        )
+        raise _no_probabilities()
 
     def record(self, decoding: Decoding) -> dict[str, JsonValue]:
         """See `Engine.record`: a script draws nothing."""
@@ -56,6 +57,13 @@ class ScriptedEngine:
         if len(words) > most:
             return Answer(" ".join(words[:most]), most, "length")
         return Answer(text, len(words), "stop")
+
+
+def _no_probabilities() -> ConfigError:
+    return ConfigError(
+        "a script answers prompts and has no probabilities; leave `engine.script` out of a sweep whose suites score "
+        "continuations"
+    )
 
 
 def read_script(path: Path) -> ScriptedEngine:

@@ -17,7 +17,7 @@ from transformers import (
 
 from epa_bench.core.errors import DataError
 from epa_bench.data.chat import EncodedResponse, Renderer
-from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenScores
+from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenChance, TokenScores
 from epa_bench.engines.reading import end_ids, longest_first, read_answer
 from epa_bench.models.scoring import score_each_token
 
@@ -54,6 +54,26 @@ class TransformersEngine:
             decoding,
         )
 
+    @torch.no_grad()
+    def first_tokens(self, batch: Sequence[Request], count: int) -> list[list[TokenChance]]:
+        """See `Engine.first_tokens`."""
+        ids, mask = self._padded([request.prompt_ids(self._renderer.prompt_ids) for request in batch], 1)
+        output = self._model.generate(  # type: ignore[operator]
+            input_ids=ids,
+            attention_mask=mask,
+            generation_config=GenerationConfig(  # type: ignore[no-untyped-call]
+                max_new_tokens=1, do_sample=False, pad_token_id=self._pad_id
+            ),
+            output_logits=True,
+            return_dict_in_generate=True,
+        )
+        logps_BV = torch.log_softmax(output.logits[0].float(), dim=-1)
+        top = logps_BV.topk(min(count, logps_BV.shape[-1]))
+        return [
+            [(self._renderer.decode([token]), logp) for token, logp in zip(tokens, logps, strict=True)]
+            for tokens, logps in zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        ]
+
     def score(self, batch: Sequence[Continuation]) -> list[TokenScores]:
         """See `Engine.score`. In batches of packed tokens, by the same pass as training and probes."""
         for continuation in batch:
@@ -81,11 +101,8 @@ class TransformersEngine:
 
     @torch.no_grad()
     def _answer(self, prompts: list[list[int]], seeds: list[int], decoding: Decoding) -> list[Answer]:
-        width = max(len(prompt) for prompt in prompts)
-        self._check_room(width, decoding.max_new_tokens)
-        device = self._model.device
-        ids = torch.tensor([[self._pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
-        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        ids, mask = self._padded(prompts, decoding.max_new_tokens)
+        width = ids.shape[1]
         # The checkpoint's own generation settings (top_p, repetition penalty ...) must not slip in.
         self._model.generation_config = GenerationConfig(  # type: ignore[no-untyped-call]
             max_new_tokens=decoding.max_new_tokens,
@@ -103,6 +120,15 @@ class TransformersEngine:
             stopping_criteria=self._stopping(width, decoding),
         )
         return [read_answer(row[width:].tolist(), self._end_ids(decoding), self._renderer, decoding) for row in output]
+
+    def _padded(self, prompts: list[list[int]], new_tokens: int) -> tuple[Tensor, Tensor]:
+        """Ids and mask, padded on the left. Raises DataError where the longest has no room for new tokens."""
+        width = max(len(prompt) for prompt in prompts)
+        self._check_room(width, new_tokens)
+        device = self._model.device
+        ids = torch.tensor([[self._pad_id] * (width - len(p)) + list(p) for p in prompts], device=device)
+        mask = torch.tensor([[0] * (width - len(p)) + [1] * len(p) for p in prompts], device=device)
+        return ids, mask
 
     def _stopping(self, width: int, decoding: Decoding) -> StoppingCriteriaList:
         criteria = StoppingCriteriaList()

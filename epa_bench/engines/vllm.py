@@ -17,6 +17,8 @@ from epa_bench.engines.vllm_wire import (
     Failed,
     Generate,
     Generated,
+    Rank,
+    Ranked,
     Ready,
     Score,
     Scored,
@@ -35,7 +37,7 @@ def main(settings: str) -> None:
     """Starts the engine, then answers commands until the process ends with its input."""
     answers = keep_standard_output()
 
-    def say(reply: Ready | Generated | Scored | Failed | Done) -> None:
+    def say(reply: Ready | Generated | Scored | Ranked | Failed | Done) -> None:
         print(reply.model_dump_json(), file=answers, flush=True)
 
     start = Start.model_validate_json(settings)
@@ -100,7 +102,7 @@ def _check_head_size(llm: Any) -> None:
         raise ValueError(f"head size {size} is none of those vLLM's CPU kernels have: {', '.join(map(str, sizes))}")
 
 
-def _obey(llm: Any, cpu: bool, command: Swap | Generate | Score) -> Iterator[Generated | Scored]:
+def _obey(llm: Any, cpu: bool, command: Swap | Generate | Score | Rank) -> Iterator[Generated | Scored | Ranked]:
     if isinstance(command, Swap):
         llm.collective_rpc("reload_weights", kwargs={"weights_path": command.folder})
         if cpu:
@@ -110,7 +112,13 @@ def _obey(llm: Any, cpu: bool, command: Swap | Generate | Score) -> Iterator[Gen
         return
     if isinstance(command, Generate):
         yield from _generate(llm, command)
-        return
+    elif isinstance(command, Rank):
+        yield from _rank(llm, command)
+    else:
+        yield from _score(llm, command)
+
+
+def _score(llm: Any, command: Score) -> Iterator[Scored]:
     params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, ignore_eos=True, detokenize=False)
     for indices in _passes(command.sequences):
         sequences = {index: command.sequences[index] for index in indices}
@@ -152,6 +160,13 @@ def _generate(llm: Any, command: Generate) -> Iterator[Generated]:
 
     for index, output in _finished(llm, dict(enumerate(command.prompts)), params):
         yield Generated(index=index, tokens=tuple(output.outputs[0].token_ids))
+
+
+def _rank(llm: Any, command: Rank) -> Iterator[Ranked]:
+    params = SamplingParams(temperature=0, max_tokens=1, logprobs=command.count, ignore_eos=True, detokenize=False)
+    for index, output in _finished(llm, dict(enumerate(command.prompts)), lambda _: params):
+        places = sorted(output.outputs[0].logprobs[0].items(), key=lambda item: item[1].rank)
+        yield Ranked(index=index, tokens=tuple((token, float(place.logprob)) for token, place in places))
 
 
 def _finished(

@@ -6,10 +6,10 @@ from pydantic import JsonValue
 
 from epa_bench.core.errors import DataError
 from epa_bench.data.chat import Renderer
-from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenScores
+from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenChance, TokenScores
 from epa_bench.engines.reading import end_ids, longest_first, read_answer
 from epa_bench.engines.vllm_server import VllmServer
-from epa_bench.engines.vllm_wire import Generate, Sampling, Score
+from epa_bench.engines.vllm_wire import Generate, Rank, Sampling, Score
 
 _TURNS = 8
 """Answers of a batch for each that is generated side by side: vLLM gives a place to the next prompt as soon as an
@@ -48,6 +48,15 @@ class VllmEngine:
         for i, generated in zip(asked, self._server.generate(command), strict=True):
             answers[i] = read_answer(generated.tokens, command.sampling.stop_token_ids, self._renderer, decoding)
         return [answers[i] for i in range(len(batch))]
+
+    def first_tokens(self, batch: Sequence[Request], count: int) -> list[list[TokenChance]]:
+        """See `Engine.first_tokens`. Raises DataError for a prompt that vLLM has no room for, and WorkerError."""
+        prompts = [tuple(request.prompt_ids(self._renderer.prompt_ids)) for request in batch]
+        for prompt in prompts:
+            if (reason := self._no_room(len(prompt), 1)) is not None:
+                raise DataError(reason)
+        ranked = self._server.rank(Rank(prompts=tuple(prompts), count=count))
+        return [[(self._renderer.decode([token]), logp) for token, logp in each.tokens] for each in ranked]
 
     def score(self, batch: Sequence[Continuation]) -> list[TokenScores]:
         """See `Engine.score`. Raises DataError for a sequence that vLLM has no room for, and WorkerError."""

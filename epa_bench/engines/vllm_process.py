@@ -4,7 +4,20 @@ from collections.abc import Iterator
 
 from epa_bench.core.errors import WorkerError
 from epa_bench.core.lines import LineProcess
-from epa_bench.engines.vllm_wire import REPLY, Done, Failed, Generate, Generated, Ready, Score, Scored, Start, Swap
+from epa_bench.engines.vllm_wire import (
+    REPLY,
+    Done,
+    Failed,
+    Generate,
+    Generated,
+    Rank,
+    Ranked,
+    Ready,
+    Score,
+    Scored,
+    Start,
+    Swap,
+)
 
 _ENVIRONMENT = {
     # The engine core in this very process, whose end then ends everything, and which schedules the same way each time.
@@ -59,14 +72,14 @@ class VllmProcess:
     def pid(self) -> int:
         return self._lines.pid
 
-    def tell(self, command: Swap | Generate | Score) -> Iterator[Generated | Scored]:
+    def tell(self, command: Swap | Generate | Score | Rank) -> Iterator[Generated | Scored | Ranked]:
         """What it says, as it says it. Raises ProcessDiedError and EngineFailedError."""
         self._lines.write(command.model_dump_json())
         while not isinstance(reply := self._read(), Done):
-            assert isinstance(reply, Generated | Scored)
+            assert isinstance(reply, Generated | Scored | Ranked)
             yield reply
 
-    def _read(self) -> Ready | Generated | Scored | Done:
+    def _read(self) -> Ready | Generated | Scored | Ranked | Done:
         reply = REPLY.validate_json(self._lines.read())
         if isinstance(reply, Failed):
             raise EngineFailedError(reply.reason)

@@ -17,7 +17,7 @@ from epa_bench.core.errors import CheckpointError, WorkerError
 from epa_bench.core.lines import ProcessDiedError
 from epa_bench.core.notices import notice
 from epa_bench.engines.vllm_process import EngineFailedError, VllmProcess, engine_error
-from epa_bench.engines.vllm_wire import Generate, Generated, Score, Scored, Start, Swap
+from epa_bench.engines.vllm_wire import Generate, Generated, Rank, Ranked, Score, Scored, Start, Swap
 from epa_bench.models.adapter_files import tensor_shapes
 from epa_bench.models.canary import Canary
 from epa_bench.models.tokenizers import check_same_tokenizer
@@ -112,17 +112,24 @@ class VllmServer:
 
         return self._ask(owed, len(command.sequences))
 
+    def rank(self, command: Rank) -> list[Ranked]:
+        """In the prompts' order. Raises WorkerError."""
+        return self._ask(
+            lambda indices: Rank(prompts=tuple(command.prompts[i] for i in indices), count=command.count),
+            len(command.prompts),
+        )
+
     def close(self) -> None:
         """Ends the process; `load` starts another."""
         if self._process is not None:
             self._process.close()
         self._process = None
 
-    def _ask(self, owed: Callable[[Sequence[int]], Generate | Score], count: int) -> list[Any]:
+    def _ask(self, owed: Callable[[Sequence[int]], Generate | Score | Rank], count: int) -> list[Any]:
         """One reply an item. A process that dies is started again, and asked only for what it still owes."""
         assert self._process is not None
         assert self._serving is not None
-        found: dict[int, Generated | Scored] = {}
+        found: dict[int, Generated | Scored | Ranked] = {}
         deaths = 0
         while len(found) < count:
             before = len(found)

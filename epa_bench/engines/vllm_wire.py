@@ -3,7 +3,7 @@
 it is told                     it says
 the settings, as its argument  Ready, or Failed and ends
 Swap                           Done, or Failed
-Generate, Score                Generated or Scored for each prompt as soon as it is finished, then Done; or Failed
+Generate, Score, Rank          Generated, Scored, Ranked for each prompt as soon as it is finished, then Done; or Failed
 """
 
 from typing import Annotated, Literal
@@ -72,8 +72,16 @@ class Score(Record):
     skips: tuple[int, ...]
 
 
-Command = Annotated[Swap | Generate | Score, Field(discriminator="do")]
-COMMAND: TypeAdapter[Swap | Generate | Score] = TypeAdapter(Command)
+class Rank(Record):
+    """The most probable tokens after each prompt wanted."""
+
+    do: Literal["rank"] = "rank"
+    prompts: tuple[TokenIds, ...]
+    count: int
+
+
+Command = Annotated[Swap | Generate | Score | Rank, Field(discriminator="do")]
+COMMAND: TypeAdapter[Swap | Generate | Score | Rank] = TypeAdapter(Command)
 
 
 class Ready(Record):
@@ -102,6 +110,14 @@ class Scored(Record):
     greedy: bool
 
 
+class Ranked(Record):
+    """Tokens, the most probable first, and their log-probs in nats."""
+
+    say: Literal["ranked"] = "ranked"
+    index: int
+    tokens: tuple[tuple[int, Finite], ...]
+
+
 class Failed(Record):
     """An exception. What the engine is now worth nobody knows."""
 
@@ -115,5 +131,5 @@ class Done(Record):
     say: Literal["done"] = "done"
 
 
-Reply = Annotated[Ready | Generated | Scored | Failed | Done, Field(discriminator="say")]
-REPLY: TypeAdapter[Ready | Generated | Scored | Failed | Done] = TypeAdapter(Reply)
+Reply = Annotated[Ready | Generated | Scored | Ranked | Failed | Done, Field(discriminator="say")]
+REPLY: TypeAdapter[Ready | Generated | Scored | Ranked | Failed | Done] = TypeAdapter(Reply)

@@ -6,11 +6,12 @@ from typing import TypeVar
 
 from epa_bench.config.judge import ApiJudge
 from epa_bench.judges.asking import OnAnswer, Parse, Tally
-from epa_bench.judges.cache import ReplyCache, reply_key
+from epa_bench.judges.cache import ReplyCache
 from epa_bench.judges.cost import Estimate, Ledger, dollars_of
+from epa_bench.judges.owed import Owed, group_equal
 from epa_bench.judges.records import JudgeDecoding, Question, StoredReply
 from epa_bench.judges.retry import Clock
-from epa_bench.judges.round import Owed, Round
+from epa_bench.judges.round import Round
 
 _V = TypeVar("_V")
 
@@ -51,15 +52,9 @@ class EndpointJudge:
         return [stored for stored in kept if stored is not None]
 
     def _grouped(self, questions: Sequence[Question]) -> Collection[Owed]:
-        """Equal questions are asked once."""
-        groups: dict[str, Owed] = {}
-        for index, question in enumerate(questions):
-            decoding = self._decoding(question.decoding)
-            key = reply_key(self._judge.model, decoding, question)
-            groups.setdefault(key, Owed(key, question, decoding)).indices.append(index)
-        return groups.values()
+        return group_equal(self._judge.model, questions, self._decoding)
 
     def _decoding(self, asked: JudgeDecoding) -> JudgeDecoding:
         """The protocol's, where the judge's configuration does not say otherwise."""
-        own = self._judge.model_dump(include={"temperature", "max_tokens", "top_logprobs"}, exclude_none=True)
-        return asked.model_copy(update={**own, "extra_body": {**asked.extra_body, **self._judge.extra_body}})
+        extra_body = {**asked.extra_body, **self._judge.extra_body}
+        return asked.model_copy(update={**self._judge.decoding(), "extra_body": extra_body})

@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from epa_bench.config.judge import ApiJudge
@@ -12,10 +11,11 @@ from epa_bench.judges.asking import Answer, OnAnswer, Parse, Tally, UnparsedErro
 from epa_bench.judges.cache import ReplyCache
 from epa_bench.judges.client import ChatClient, GaveUpError, StoppedError
 from epa_bench.judges.cost import Ledger, dollars_of
-from epa_bench.judges.records import JudgeDecoding, Question, Reply, StoredReply, Usage
+from epa_bench.judges.owed import Owed
+from epa_bench.judges.records import Reply, StoredReply
 from epa_bench.judges.retry import Clock, Gate
 from epa_bench.judges.secret import read_secret
-from epa_bench.judges.wire import estimated_usage, request_body
+from epa_bench.judges.wire import request_body
 
 _V = TypeVar("_V")
 
@@ -30,23 +30,6 @@ _TRIES = 2
 _USELESS = 20
 """Replies and refusals without one verdict among them that show the judge to be the wrong one, such as one without
 log-probs."""
-
-
-@dataclass(slots=True)
-class Owed:
-    """A question to ask, once for everyone who asks it."""
-
-    key: str
-    question: Question
-    decoding: JudgeDecoding
-    indices: list[int] = field(default_factory=list)
-
-    tries: int = 0
-    """Replies that were no verdict."""
-
-    @property
-    def expected(self) -> Usage:
-        return estimated_usage(self.question, self.decoding)
 
 
 class Round(Generic[_V]):

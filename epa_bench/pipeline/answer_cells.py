@@ -5,11 +5,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from epa_bench.config.judge import ApiJudge, RecordedJudge
+from epa_bench.config.judge import ApiJudge, LocalJudge, RecordedJudge
 from epa_bench.core.code import package_versions
 from epa_bench.core.store import CellSpec
 from epa_bench.engines.kinds import PACKAGES, EngineChoice, choose_engine
 from epa_bench.pipeline.checks import STORE_FOLDER
+from epa_bench.pipeline.local_judge import LocalJudgeRecipe, vllm_memory, vllm_settings
 from epa_bench.pipeline.start_cells import digest_of_source
 from epa_bench.pipeline.training_cells import Checkpoint, TrainingCells
 from epa_bench.suites.definitions import (
@@ -72,14 +73,9 @@ class AnswerCells(TrainingCells):
         if self.engine.kind == "transformers":
             return self._on_checkpoint(step, config, inputs, checkpoint, hints)
         engine = self.sweep.engine
-        config["engine"] = {
-            "kind": self.engine.kind,
-            "tensor_parallel_size": engine.tensor_parallel_size,
-            "max_model_len": engine.max_model_len,
-        }
-        # How much memory it takes does not decide what it answers.
-        memory = {"kv_cache_gib": engine.kv_cache_gib, "gpu_memory_utilization": engine.gpu_memory_utilization}
-        return self._on_checkpoint(step, config, inputs, checkpoint, {**(hints or {}), **memory}, PACKAGES)
+        config["engine"] = {"kind": self.engine.kind, **vllm_settings(engine)}
+        hints = {**(hints or {}), **vllm_memory(engine)}
+        return self._on_checkpoint(step, config, inputs, checkpoint, hints, PACKAGES)
 
     def lm_eval(self, checkpoint: Checkpoint, suite: LmEvalSuite) -> dict[str, CellSpec]:
         """A cell for each of lm-eval's tasks, so that one that fails costs no other."""
@@ -123,13 +119,22 @@ class AnswerCells(TrainingCells):
         judge = self.sweep.judge
         if isinstance(judge, RecordedJudge):
             return {"kind": judge.kind, "digest": digest_of_source(judge.path, None, "")}
+        if self.local_judge is not None:
+            return self.local_judge.config
         assert isinstance(judge, ApiJudge)
         return judge.identity()
+
+    @cached_property
+    def local_judge(self) -> LocalJudgeRecipe | None:
+        """Where the judge is a checkpoint on this machine."""
+        judge = self.sweep.judge
+        return LocalJudgeRecipe(judge, self.device) if isinstance(judge, LocalJudge) else None
 
     @property
     def _asking(self) -> dict[str, Any]:
         folder = Path(self.sweep.output.folder)
         return {
+            **(self.local_judge.hints if self.local_judge else {}),
             "judge": self.sweep.judge.model_dump(mode="json"),
             "replies": str(folder / STORE_FOLDER / "replies"),
             "ledger": str(folder / self.sweep.name / "judging.ledger"),

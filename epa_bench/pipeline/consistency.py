@@ -67,7 +67,7 @@ def _judge(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tupl
             yield (
                 ("suites", name),
                 f"`suites.{name}`: asks a judge about texts that the gold judge knows nothing of; name one, e.g. "
-                "judge: {kind: api, model: NAME, base_url: URL}",
+                "judge: {kind: api, model: NAME, base_url: URL} or {kind: local, path: FOLDER}",
             )
         elif isinstance(suite, PairwiseSuite) and not gold:
             yield (

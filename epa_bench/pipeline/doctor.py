@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from epa_bench.config.judge import ApiJudge, RecordedJudge
+from epa_bench.config.judge import ApiJudge, LocalJudge, RecordedJudge
 from epa_bench.config.load import load_sweep
 from epa_bench.config.yaml12 import Document
 from epa_bench.core.code import package_versions
@@ -17,6 +17,7 @@ from epa_bench.execution.hardware import cpu_kernels, gpus, memory_gib
 from epa_bench.judges.reach import reach_judge
 from epa_bench.judges.recorded import RecordedReplies
 from epa_bench.pipeline.consistency import check_tasks
+from epa_bench.pipeline.local_judge import LocalJudgeRecipe
 from epa_bench.pipeline.run import open_run
 from epa_bench.suites.definitions import LmEvalSuite, SourcedSuite, SuiteDefinition
 from epa_bench.suites.lm_eval_data import find_tasks
@@ -127,6 +128,9 @@ def _sweep(suites: Registry, document: Document, overrides: Sequence[str]) -> It
     judge = sweep.judge
     if isinstance(judge, ApiJudge):
         yield _tried(f"judge {judge.model}", lambda: reach_judge(judge))
+    if isinstance(judge, LocalJudge):
+        recipe = LocalJudgeRecipe(judge, resolve_device(sweep.execution.device))
+        yield _tried(f"judge {judge.path}", lambda: f"{recipe.name} on {recipe.engine.kind}")
     if isinstance(judge, RecordedJudge):
         yield _tried("judge", lambda: f"{RecordedReplies(Path(judge.path)).name}, recorded in {judge.path}")
     yield _disk(Path(sweep.output.folder))

@@ -5,17 +5,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from epa_bench.config.judge import ApiJudge, GoldJudge, RecordedJudge
+from epa_bench.config.judge import ApiJudge, GoldJudge, LocalJudge, RecordedJudge
 from epa_bench.config.load import load_sweep
 from epa_bench.config.yaml12 import Document
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.progress import SweepProgress
-from epa_bench.judges.asking import Judge, Tally
+from epa_bench.execution.device import Device, resolve_device
+from epa_bench.judges.asking import Judge, Tally, silent
 from epa_bench.judges.cost import Estimate, dollars_of
 from epa_bench.judges.endpoint import EndpointJudge
 from epa_bench.judges.open import open_judge
 from epa_bench.judges.rating import MatchItem, judge_matches
 from epa_bench.judges.records import MatchVerdict
+from epa_bench.pipeline.local_judge import LocalJudgeRecipe
+from epa_bench.steps.context import StepContext
 from epa_bench.suites.definitions import MtBenchSuite
 from epa_bench.suites.judge_check import JudgeCheck, check_judge, pair_items
 from epa_bench.suites.labelled_pairs import LabelledPair, read_labelled_pairs
@@ -35,7 +38,7 @@ _FOLDER = "judge_check"
 class JudgeChecking:
     """A check about to be made."""
 
-    config: ApiJudge | RecordedJudge
+    config: ApiJudge | LocalJudge | RecordedJudge
     sets: dict[str, list[LabelledPair]]
     items: list[MatchItem]
     """Of all sets, one after the other."""
@@ -91,7 +94,8 @@ def open_judge_check(
     if isinstance(sweep.judge, GoldJudge):
         raise ConfigError(
             "the gold judge knows the embedded task only. Name the judge to check: --set judge.kind=api "
-            "--set judge.model=NAME --set judge.base_url=URL, or --sweep with a sweep whose judge it is"
+            "--set judge.model=NAME --set judge.base_url=URL, or --set judge.kind=local --set judge.path=FOLDER, or "
+            "--sweep with a sweep whose judge it is"
         )
     suite = suites.load(_SUITE, {})
     assert isinstance(suite, MtBenchSuite)
@@ -99,8 +103,19 @@ def open_judge_check(
     sets = _read(files)
     items = [item for name, pairs in sets.items() for item in pair_items(name, pairs, template)]
     folder = Path(sweep.output.folder) / _FOLDER
-    judge = open_judge(sweep.judge, folder / "replies", folder / "ledger")
-    return JudgeChecking(sweep.judge, sets, items, judge)
+    return JudgeChecking(sweep.judge, sets, items, _open(sweep.judge, folder, resolve_device(sweep.execution.device)))
+
+
+def _open(judge: ApiJudge | LocalJudge | RecordedJudge, folder: Path, device: Device) -> Judge:
+    replies = folder / "replies"
+    if not isinstance(judge, LocalJudge):
+        return open_judge(judge, replies, folder / "ledger")
+    # Imported here: other judges do without torch.
+    from epa_bench.steps.local_judge import local_judge
+
+    recipe = LocalJudgeRecipe(judge, device)
+    hints = {"judge": judge.model_dump(mode="json"), "replies": str(replies), **recipe.hints}
+    return local_judge(StepContext({"judge": recipe.config}, hints, {}, folder, device, silent))
 
 
 def _read(files: Sequence[Path]) -> dict[str, list[LabelledPair]]:

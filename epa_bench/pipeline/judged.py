@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from epa_bench.config.judge import ApiJudge, GoldJudge
+from epa_bench.config.judge import ApiJudge, RecordedJudge
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Verdict
 from epa_bench.judges.pair_summary import PairwiseSummary, summarise_pairs
@@ -31,9 +31,11 @@ def judge_of_suite(run: Run, suite: JudgedSuite) -> str:
 
 
 def judge_name(run: Run) -> str:
-    """Of a judge that was asked, or recorded."""
+    """Of a judge that was asked, loaded or recorded."""
     judge = run.sweep.judge
-    assert not isinstance(judge, GoldJudge)
+    if run.cells.local_judge is not None:
+        return run.cells.local_judge.name
+    assert isinstance(judge, ApiJudge | RecordedJudge)
     return judge.model if isinstance(judge, ApiJudge) else f"recorded {judge.path}"
 
 

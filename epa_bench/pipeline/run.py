@@ -171,6 +171,7 @@ def _served(cells: Sequence[CellSpec]) -> set[str]:
     """Digests of the cells that a vLLM engine computes, and of those that need them; `cells` in order of need."""
     served: set[str] = set()
     for cell in cells:
-        if "engine" in cell.config or any(need.digest in served for need in cell.needs):
+        answers = "engine" in cell.config or "engine" in cell.config.get("judge", ())
+        if answers or any(need.digest in served for need in cell.needs):
             served.add(cell.digest)
     return served

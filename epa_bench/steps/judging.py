@@ -14,7 +14,7 @@ from epa_bench.judges.asking import Judge, error_kind
 from epa_bench.judges.open import open_judge
 from epa_bench.steps.context import StepContext
 
-_CONFIG: TypeAdapter[ApiJudge | RecordedJudge] = TypeAdapter(ApiJudge | RecordedJudge)
+_ASKED: TypeAdapter[ApiJudge | RecordedJudge] = TypeAdapter(ApiJudge | RecordedJudge)
 
 SUMMARY = "summary.json"
 
@@ -22,8 +22,13 @@ SUMMARY = "summary.json"
 def judge_of(context: StepContext) -> Judge:
     """The judge of a cell. Raises DataError for a recording that cannot be used."""
     hints = context.hints
+    if context.config["judge"]["kind"] == "local":
+        # Imported here: other judges do without torch.
+        from epa_bench.steps.local_judge import local_judge
+
+        return local_judge(context)
     return open_judge(
-        _CONFIG.validate_json(canonical_json(hints["judge"])), Path(hints["replies"]), Path(hints["ledger"])
+        _ASKED.validate_json(canonical_json(hints["judge"])), Path(hints["replies"]), Path(hints["ledger"])
     )
 
 

@@ -67,8 +67,8 @@ def _opened(context: StepContext, tokenizer: PreTrainedTokenizerBase, model: _Mo
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and max_length > positions:
         raise CheckpointError(
-            f"data.max_length is {max_length} tokens, the model in {folder} has a context of {positions}; "
-            f"set data.max_length to {positions} or less"
+            f"max_length is {max_length} tokens, the model in {folder} has a context of {positions}; set "
+            f"data.max_length (judge.max_length of a judge) to {positions} or less"
         )
     return Opened(model, tokenizer, _renderer(context, tokenizer))
 

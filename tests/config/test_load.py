@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from epa_bench.config.engine import Engine
 from epa_bench.config.grid import expand
 from epa_bench.config.load import LoadedSweep, load_sweep
-from epa_bench.config.schema import CheckpointReference, EmbeddedData, Engine, FilesData, ScratchReference, Sweep
+from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, ScratchReference, Sweep
 from epa_bench.config.yaml12 import Location, load_document
 from epa_bench.core.errors import ConfigError
 from tests.config.conftest import SWEEP

@@ -61,7 +61,7 @@ Problems = Callable[..., list[str]]
             "methods.dpo.weak_source=no",
             "`methods.dpo.weak_source`: expected 'chosen', 'rejected' or 'both', got \"no\"",
         ),
-        ("judge.kind=gpt", '`judge.kind`: expected gold or api or recorded, got "gpt"'),
+        ("judge.kind=gpt", '`judge.kind`: expected gold or api or local or recorded, got "gpt"'),
         (
             "reference={}",
             "`reference.kind` is required, scratch or checkpoint; add it, or pass --set reference.kind=VALUE",

@@ -342,6 +342,23 @@ def test_the_tokenizers_eos_always_ends_an_answer(eos_token_id: int | list[int] 
     assert engine_of(model).answer(REQUESTS[:1], GREEDY) == [Answer(text="", tokens=1, finish="stop")]
 
 
+# First tokens
+
+
+def test_first_tokens_are_the_plain_forwards() -> None:
+    """Whatever the batch; in fp32 nats."""
+    model = tiny_model(3)
+    requests = [Request(f"echo {'ant ' * length}", seed=0) for length in (1, 7, 3)]
+    found = engine_of(model).first_tokens(requests, 20)
+    for request, top in zip(requests, found, strict=True):
+        with torch.no_grad():
+            logits_V = model(input_ids=torch.tensor([RENDERER.prompt_ids(str(request.prompt))])).logits[0, -1]
+        logps, ids = torch.log_softmax(logits_V, dim=-1).topk(20)
+        assert [text for text, _ in top] == [RENDERER.decode([int(token)]) for token in ids]
+        assert [logp for _, logp in top] == pytest.approx(logps.tolist(), abs=1e-5)
+    assert [text for text, _ in engine_of(model).first_tokens(requests[:1], 1)[0]] == [found[0][0][0]]
+
+
 # The plan
 
 

@@ -44,6 +44,14 @@ def test_log_probs_are_the_plain_forwards(server: VllmServer, folders: Folders, 
             assert score.greedy == bool((logps_TV.argmax(dim=-1) == torch.tensor(item.tokens)).all())
 
 
+def test_first_tokens_are_transformers(server: VllmServer, folders: Folders, models: Models) -> None:
+    for name, model in models.items():
+        found = served(server, folders[name], model).first_tokens(REQUESTS[:16], 20)
+        for top, expected in zip(found, plain(model).first_tokens(REQUESTS[:16], 20), strict=True):
+            assert [text for text, _ in top] == [text for text, _ in expected]
+            assert [logp for _, logp in top] == pytest.approx([logp for _, logp in expected], abs=1e-4)
+
+
 def test_a_greedy_answer_is_scored_as_greedy(server: VllmServer, folders: Folders, models: Models) -> None:
     model = models["a"]
     context = tuple(RENDERER.prompt_ids(REQUESTS[0].prompt))  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from epa_bench.core.notices import Notice
 from epa_bench.engines.protocol import Answer, Decoding, Request
 from epa_bench.engines.vllm_process import VllmProcess
 from epa_bench.engines.vllm_server import Servable, VllmServer
-from epa_bench.engines.vllm_wire import Generate, Generated, Score, Scored, Swap
+from epa_bench.engines.vllm_wire import Generate, Generated, Rank, Ranked, Score, Scored, Swap
 from epa_bench.models.canary import Canary, canary_of
 from tests.engines.served import GREEDY, REQUESTS, TOKENIZER, engine_on, plain, servable, served
 
@@ -129,7 +129,7 @@ def test_an_engine_that_says_something_else_is_not_trusted(
 class Watched:
     """What processes are told, and when they are killed."""
 
-    commands: list[Swap | Generate | Score] = field(default_factory=list)
+    commands: list[Swap | Generate | Score | Rank] = field(default_factory=list)
     kill_after: dict[int, int] = field(default_factory=dict)
     """Number of the command -> replies to it that the process survives."""
 
@@ -138,7 +138,7 @@ class Watched:
 def watched(monkeypatch: pytest.MonkeyPatch) -> Watched:
     tell, seen = VllmProcess.tell, Watched()
 
-    def telling(self: VllmProcess, command: Swap | Generate | Score) -> Iterator[Generated | Scored]:
+    def telling(self: VllmProcess, command: Swap | Generate | Score | Rank) -> Iterator[Generated | Scored | Ranked]:
         seen.commands.append(command)
         survives = seen.kill_after.get(len(seen.commands))
         if survives == 0:

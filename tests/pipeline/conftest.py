@@ -1,12 +1,17 @@
 """Sweeps over the user's own files and from the user's own reference."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from tests.pipeline.published import Judged, api, published_sweep
+
+if TYPE_CHECKING:
+    from tests.conftest import Workplace
 
 _WORDS = ["ant", "bell", "canyon", "dune", "elm", "fox", "goat", "harbor", "ink", "jar"]
 
@@ -107,3 +112,30 @@ def save_adapter(tmp_path: Path, save_checkpoint: Callable[..., Path]) -> Callab
         return folder
 
     return save
+
+
+@pytest.fixture(scope="session")
+def answered(tmp_path_factory: pytest.TempPathFactory) -> "Workplace":
+    """Trained, and both suites answered."""
+    from tests.conftest import Workplace
+
+    place = Workplace(tmp_path_factory.mktemp("answered"))
+    for name, numbers in (("train", range(1, 25)), ("eval", range(101, 113))):
+        rows = "".join(json.dumps(preference_row(number)) + "\n" for number in numbers)
+        (place.folder / f"{name}.jsonl").write_text(rows)
+    place.write(published_sweep(place.folder))
+    done = place.run("generate", "mini.yaml", "--set", "execution.workers=2")
+    assert done.returncode == 0, done.stderr
+    return place
+
+
+@pytest.fixture
+def judged(answered: "Workplace", tmp_path: Path) -> Judged:
+    """A copy of `answered`, whose sweep asks another judge, and differs in further keys."""
+
+    def place(url: str, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Workplace":
+        copied = answered.copy(tmp_path / "copy")
+        copied.write({**published_sweep(answered.folder), "judge": api(url, **settings), **(changes or {})})
+        return copied
+
+    return place

@@ -2,16 +2,27 @@
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.judge_server import Asked, Fault
 from tests.judging import TEMPLATE
 
+if TYPE_CHECKING:
+    from tests.conftest import Workplace
+
+Judged = Callable[..., "Workplace"]
+"""The fixture `judged`."""
+
+PROMPTS = 6
+CHECKPOINTS = 3
+"""The reference, DPO and EPA with a seed each."""
+
 QUESTIONS = {81: "writing", 82: "writing", 101: "reasoning", 151: "humanities"}
 
 
-def write_suites(folder: Path, prompts: int = 6) -> dict[str, Any]:
+def write_suites(folder: Path, prompts: int = PROMPTS) -> dict[str, Any]:
     """Writes the sources into FOLDER/mirror; gives a sweep's `suites`."""
     mirror = folder / "mirror"
     mirror.mkdir(exist_ok=True)
@@ -42,6 +53,36 @@ def write_suites(folder: Path, prompts: int = 6) -> dict[str, Any]:
         "alpaca_eval_2": {"sources": alpaca, "decoding": {"max_new_tokens": 6}, "length_control": False},
         "mt_bench": {"sources": mt_bench, "max_new_tokens": 6},
     }
+
+
+def published_sweep(folder: Path) -> dict[str, Any]:
+    """Both suites, answered by a reference, DPO and EPA; rows in `train.jsonl` and `eval.jsonl`."""
+    return {
+        "reference": {"kind": "scratch", "model": _MODEL, "sft": {"num_train_epochs": 1, "batch_size": 8}},
+        "data": {"kind": "files", "train": "train.jsonl", "eval": "eval.jsonl", "max_length": 96},
+        # Far enough from the reference that no two checkpoints give the same answer.
+        "methods": {"dpo": {"loss": "dpo", **_STEP}, "epa-1-1-2": {"loss": "epa", "weak": 2, **_STEP}},
+        "seeds": [1],
+        "suites": write_suites(folder),
+        "mirror": str(folder / "mirror"),
+        "judge": api("http://127.0.0.1:9/v1"),
+    }
+
+
+_STEP = {"beta": 0.5, "learning_rate": 0.05}
+
+_MODEL = {
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "vocab_size": 320,
+    "max_position_embeddings": 256,
+}
+
+
+def rows_of(place: "Workplace") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (place.folder / "runs" / "mini" / "rows.jsonl").read_text().splitlines()]
 
 
 def api(url: str, **settings: Any) -> dict[str, Any]:

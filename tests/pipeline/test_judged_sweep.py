@@ -3,81 +3,20 @@
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.judge_server import Asked, Fault, JudgeServer
-from tests.pipeline.conftest import FileSweep, preference_row
-from tests.pipeline.published import QUESTIONS, api, misbehaving, rate, say, write_suites
-
-if TYPE_CHECKING:
-    from tests.conftest import Workplace
-
-PROMPTS = 6
-CHECKPOINTS = 3
-"""The reference, DPO and EPA with a seed each."""
-
-
-Judged = Callable[..., "Workplace"]
-
-
-@pytest.fixture(scope="module")
-def answered(tmp_path_factory: pytest.TempPathFactory) -> "Workplace":
-    """Trained, and both suites answered."""
-    from tests.conftest import Workplace
-
-    place = Workplace(tmp_path_factory.mktemp("answered"))
-    for name, numbers in (("train", range(1, 25)), ("eval", range(101, 113))):
-        rows = "".join(json.dumps(preference_row(number)) + "\n" for number in numbers)
-        (place.folder / f"{name}.jsonl").write_text(rows)
-    place.write(_sweep(place.folder))
-    done = place.run("generate", "mini.yaml", "--set", "execution.workers=2")
-    assert done.returncode == 0, done.stderr
-    return place
-
-
-@pytest.fixture
-def judged(answered: "Workplace", tmp_path: Path) -> Judged:
-    """A copy of `answered`, whose sweep asks another judge, and differs in further keys."""
-
-    def place(url: str, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Workplace":
-        copied = answered.copy(tmp_path / "copy")
-        copied.write({**_sweep(answered.folder), "judge": api(url, **settings), **(changes or {})})
-        return copied
-
-    return place
-
-
-def _sweep(folder: Path) -> FileSweep:
-    return {
-        "reference": {"kind": "scratch", "model": _MODEL, "sft": {"num_train_epochs": 1, "batch_size": 8}},
-        "data": {"kind": "files", "train": "train.jsonl", "eval": "eval.jsonl", "max_length": 96},
-        # Far enough from the reference that no two checkpoints give the same answer.
-        "methods": {"dpo": {"loss": "dpo", **_STEP}, "epa-1-1-2": {"loss": "epa", "weak": 2, **_STEP}},
-        "seeds": [1],
-        "suites": write_suites(folder, PROMPTS),
-        "mirror": str(folder / "mirror"),
-        "judge": api("http://127.0.0.1:9/v1"),
-    }
-
-
-_STEP = {"beta": 0.5, "learning_rate": 0.05}
-
-_MODEL = {
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "vocab_size": 320,
-    "max_position_embeddings": 256,
-}
-
-
-def rows_of(place: "Workplace") -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (place.folder / "runs" / "mini" / "rows.jsonl").read_text().splitlines()]
+from tests.pipeline.published import (
+    CHECKPOINTS,
+    PROMPTS,
+    QUESTIONS,
+    Judged,
+    misbehaving,
+    rate,
+    rows_of,
+    say,
+)
 
 
 def test_both_benchmarks_through_a_judge_that_misbehaves(judged: Judged) -> None:
