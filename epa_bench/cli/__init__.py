@@ -40,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Train EPA, DPO and their controls from one reference, evaluate every checkpoint, and table the margin.",
     epilog="Exit codes: 0 done, 1 a bug, 3 configuration, 4 data, 5 checkpoint, 6 store or disk, 7 plan, 8 training, "
-    "9 suite, 10 a worker died, 11 judge, 12 hub, 130 interrupted (rerun to go on). "
+    "9 suite, 10 a worker died, 11 judge, 12 hub, 13 several of these, 130 interrupted (rerun to go on). "
     "Of gate: 0 PASS, 1 BREACH, 2 INCONCLUSIVE.",
 )
 

@@ -3,7 +3,7 @@
 Exit codes 0, 1 and 2 are verdicts (0 done, 1 a bug or a breach, 2 inconclusive), so user errors start at 3.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 
@@ -35,6 +35,10 @@ class StoreError(EpaBenchError):
     """The store cannot be read or written: another version, a full disk, a folder without permission, damage."""
 
     exit_code = 6
+
+
+class DiskError(StoreError):
+    """The disk is full or cannot be written to: every cell would fail alike."""
 
 
 class PlanError(EpaBenchError):
@@ -71,6 +75,18 @@ class HubError(EpaBenchError):
     """The hub cannot be reached or refuses: no token, one it does not take, a repository of somebody else."""
 
     exit_code = 12
+
+
+class CellsFailedError(EpaBenchError):
+    """Cells of a sweep failed; those that do not need them are done."""
+
+    exit_code = 13
+    """Where they failed for several kinds of reason; where for one, its own."""
+
+    def __init__(self, message: str, exit_codes: Collection[int] = ()) -> None:
+        super().__init__(message)
+        if len(set(exit_codes)) == 1:
+            (self.exit_code,) = set(exit_codes)
 
 
 INTERRUPTED_EXIT_CODE = 130

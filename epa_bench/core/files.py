@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
-from epa_bench.core.errors import DataError, Problem, StoreError, list_problems
+from epa_bench.core.errors import DataError, DiskError, Problem, StoreError, list_problems
 from epa_bench.core.records import Record
 
 _R = TypeVar("_R", bound=Record)
@@ -24,7 +24,7 @@ _ELSEWHERE = "choose another with --set output.folder=..."
 
 @contextmanager
 def storage_errors(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
-    """Turns the operating system's refusals to write below `path` into a StoreError that says what to do.
+    """Turns the operating system's refusals to write below `path` into a DiskError that says what to do.
 
     `elsewhere` says how another folder is chosen.
     """
@@ -35,14 +35,14 @@ def storage_errors(path: Path, elsewhere: str = _ELSEWHERE) -> Iterator[None]:
         if error.errno in _DISK_FULL:
             raise disk_full(place, elsewhere) from error
         if error.errno in _NO_PERMISSION:
-            raise StoreError(f"no permission to write {place}. Make the folder writable, or {elsewhere}") from error
+            raise DiskError(f"no permission to write {place}. Make the folder writable, or {elsewhere}") from error
         if error.errno in _NO_FOLDER:
             raise StoreError(f"cannot write {place}: a file stands where a folder should be") from error
         raise
 
 
-def disk_full(place: Path, elsewhere: str = _ELSEWHERE) -> StoreError:
-    return StoreError(
+def disk_full(place: Path, elsewhere: str = _ELSEWHERE) -> DiskError:
+    return DiskError(
         f"no space left to write {place}. What was finished is kept; free some space, or {elsewhere}, and run the "
         "same command again."
     )

@@ -57,7 +57,7 @@ class SweepProgress:
     ) -> None:
         self._progress.stop()
 
-    def started(self, digest: str, label: str) -> None:
+    def started(self, digest: str, label: str, step: str = "") -> None:
         with self._lock:
             self._running[digest] = _Running(label, self._progress.add_task(f"  {label}", total=None))
 
@@ -79,6 +79,28 @@ class SweepProgress:
             self._done += 1
             self._progress.update(self._overall, completed=self._done)
         self._print(f"[{self._done}/{self._total}] {cell.label}: {time.monotonic() - cell.since:.1f} s")
+
+    def found(self, digest: str, label: str) -> None:
+        """Another process finished it."""
+        with self._lock:
+            self._done += 1
+            self._progress.update(self._overall, completed=self._done)
+        self._print(f"[{self._done}/{self._total}] {label}: computed by another process")
+
+    def retried(self, digest: str, reason: str) -> None:
+        """Its process died; it will be started again."""
+        self._print(f"again: {self._dropped(digest).label}: {reason}")
+
+    def failed(self, digest: str, reason: str, undone: int) -> None:
+        """For good; `undone`: how many cells are left undone because of it."""
+        left = f" ({undone} cells that need it are left undone)" if undone else ""
+        self._print(f"failed: {self._dropped(digest).label}: {reason.splitlines()[0]}{left}")
+
+    def _dropped(self, digest: str) -> _Running:
+        with self._lock:
+            cell = self._running.pop(digest)
+            self._progress.remove_task(cell.task)
+            return cell
 
     def say(self, line: str) -> None:
         """A line of information."""

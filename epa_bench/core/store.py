@@ -3,7 +3,8 @@
     ROOT/store.json                      the format's version
     ROOT/cells/STEP/DIGEST/cell.json     what it is: config, inputs, versions, and the sha256 of its files
     ROOT/staging/STEP-DIGEST/            work in progress; kept after a crash, so that a step can go on from it
-    ROOT/locks/DIGEST.lock               held by the process that computes the cell, released by its death
+    ROOT/locks/DIGEST.lock, .owner       held by the process that computes the cell, released by its death
+    ROOT/attempts.jsonl                  who tried to compute what, when, and what came of it
     ROOT/orders/NAME/                    what a driver on a cluster asks of other machines, and their logs
 
 A cell appears by one rename, so it is complete or absent. Its address is known before it is computed (a digest of
@@ -20,19 +21,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock
 from pydantic import ValidationError
 
+from epa_bench.core.attempts import attempted
+from epa_bench.core.cell import FORMAT, MANIFEST, Cell, Manifest, Output, other_format, read_cell
 from epa_bench.core.digest import digest_of, file_sha256
 from epa_bench.core.errors import StoreError
 from epa_bench.core.files import atomic_write_text, disk_full, no_space_left, storage_errors, write_json
+from epa_bench.core.lock import CellLock
+from epa_bench.core.notices import notice
 from epa_bench.core.processor import processor_name
 from epa_bench.core.records import Record
-
-FORMAT = 1
-"""Raised when the layout above or the meaning of a cell's address changes."""
-
-MANIFEST = "cell.json"
 
 
 @dataclass(frozen=True)
@@ -74,64 +73,6 @@ class CellSpec:
     def needs(self) -> tuple["CellSpec", ...]:
         """Every cell that must be done before this one."""
         return tuple(self.inputs.values())
-
-
-class _Output(Record):
-    sha256: str
-    bytes: int
-
-
-class Manifest(Record):
-    """`cell.json`."""
-
-    format: int
-    label: str
-    recipe: dict[str, Any]
-    outputs: dict[str, _Output]
-
-    seconds: float
-    """Wall time of the last attempt; a resumed cell took longer in all."""
-
-    processor: str | None = None
-    """Of the machine that computed it: torch rounds differently on another kind. None in cells of older versions."""
-
-
-@dataclass(frozen=True)
-class Cell:
-    """A finished cell on disk."""
-
-    folder: Path
-    manifest: Manifest
-
-    def file(self, name: str) -> Path:
-        """Path of an output, checked against the size it was written with.
-
-        Raises StoreError where the file is missing or has been changed.
-        """
-        path = self.folder / name
-        expected = self.manifest.outputs.get(name)
-        if expected is None:
-            raise StoreError(f"{self.folder} holds no {name}; it holds {', '.join(sorted(self.manifest.outputs))}")
-        if not path.is_file() or path.stat().st_size != expected.bytes or file_sha256(path) != expected.sha256:
-            raise StoreError(
-                f"{path} is not what was written (damaged or edited). Delete the folder {self.folder} and run again: "
-                "only this cell and what needs it will be recomputed."
-            )
-        return path
-
-
-def read_cell(folder: Path) -> Cell:
-    """The finished cell in a folder. Raises StoreError where it is absent, damaged or of another format."""
-    path = folder / MANIFEST
-    try:
-        manifest = Manifest.model_validate_json(path.read_bytes())
-    except FileNotFoundError as error:
-        raise StoreError(f"no {folder.parent.name} cell at {folder}; run the sweep first") from error
-    except ValidationError as error:
-        raise StoreError(f"{path} is damaged; delete the folder {folder} and run again") from error
-    if manifest.format != FORMAT:
-        raise _other_format(path, manifest.format)
-    return Cell(folder, manifest)
 
 
 class Store:
@@ -178,14 +119,34 @@ class Store:
         if self.has(spec) and outdates is None:
             return self.open(spec)
         with storage_errors(self.root):
-            (self.root / "locks").mkdir(parents=True, exist_ok=True)
-            with FileLock(self.root / "locks" / f"{spec.digest}.lock"):
-                if outdates is not None or not self.has(spec):
-                    staging = self._staged(spec, work, resumes)
-                    for cell in (*(outdates or ()), spec):
-                        self.discard(cell.step, cell.digest)
-                    os.replace(staging, self.folder(spec))
+            before = self.stamp(spec)
+            lock = self.lock(spec)
+            lock.acquire(lambda owner: notice(f"{spec.label or spec.step} is being computed by {owner}; waiting"))
+            try:
+                # What another process made meanwhile is not made again, nor what it replaced.
+                if not self.has(spec) or (outdates is not None and self.stamp(spec) == before):
+                    with attempted(self.root, spec):
+                        staging = self._staged(spec, work, resumes)
+                        for cell in (*(outdates or ()), spec):
+                            self.discard(cell.step, cell.digest)
+                        os.replace(staging, self.folder(spec))
+            finally:
+                lock.release()
         return self.open(spec)
+
+    def stamp(self, spec: CellSpec) -> tuple[int, int] | None:
+        """Differs after the cell was computed anew; None where it is absent."""
+        try:
+            found = (self.folder(spec) / MANIFEST).stat()
+        except FileNotFoundError:
+            return None
+        return found.st_ino, found.st_mtime_ns
+
+    def lock(self, spec: CellSpec) -> CellLock:
+        """The cell's lock, not yet taken."""
+        locks = self.root / "locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        return CellLock(locks, spec.digest)
 
     def discard(self, step: str, digest: str, *, staged: bool = False) -> None:
         """Removes a cell, and with `staged` what was begun of it. A killed removal leaves it whole or absent."""
@@ -230,14 +191,14 @@ class Store:
         return staging
 
 
-def _seal(folder: Path) -> dict[str, _Output]:
+def _seal(folder: Path) -> dict[str, Output]:
     """Flushes every file to disk and takes its digest."""
     outputs = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST):
         with path.open("rb") as file:
             os.fsync(file.fileno())
         name = path.relative_to(folder).as_posix()
-        outputs[name] = _Output(sha256=file_sha256(path), bytes=path.stat().st_size)
+        outputs[name] = Output(sha256=file_sha256(path), bytes=path.stat().st_size)
     return outputs
 
 
@@ -250,11 +211,4 @@ def _check_format(stamp: Path) -> None:
     except ValidationError as error:
         raise StoreError(f"{stamp} is not an epa-bench store's; choose another output.folder") from error
     if found != FORMAT:
-        raise _other_format(stamp, found)
-
-
-def _other_format(path: Path, found: int) -> StoreError:
-    return StoreError(
-        f"{path} was written in store format {found}, this version reads format {FORMAT}. Nothing was changed: use the "
-        "version of epa-bench that wrote it, or choose another output.folder."
-    )
+        raise other_format(stamp, found)

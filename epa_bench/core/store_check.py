@@ -3,13 +3,13 @@
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
+from epa_bench.core.cell import MANIFEST, Cell, read_cell
 from epa_bench.core.digest import digest_of
 from epa_bench.core.errors import Problem, StoreError
 from epa_bench.core.files import storage_errors
+from epa_bench.core.lock import CellLock
 from epa_bench.core.records import Record
-from epa_bench.core.store import MANIFEST, Cell, Store, read_cell
+from epa_bench.core.store import Store
 
 
 class CheckedStore(Record):
@@ -94,11 +94,14 @@ def remove(store: Store, found: Collection[Unreferenced]) -> int:
     locks = store.root / "locks"
     for of_step in found:
         for digest in of_step.digests:
-            try:
-                with storage_errors(store.root):
-                    locks.mkdir(exist_ok=True)
-                    with FileLock(locks / f"{digest}.lock", timeout=0):
-                        store.discard(of_step.step, digest, staged=True)
-            except Timeout:
-                busy += 1
+            with storage_errors(store.root):
+                locks.mkdir(exist_ok=True)
+                lock = CellLock(locks, digest)
+                if lock.try_acquire() is not None:
+                    busy += 1
+                    continue
+                try:
+                    store.discard(of_step.step, digest, staged=True)
+                finally:
+                    lock.release()
     return busy

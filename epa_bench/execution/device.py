@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from epa_bench.core.errors import ConfigError
+from epa_bench.execution.hardware import visible_gpus
 
 Device = Literal["cpu", "cuda"]
 
@@ -35,11 +36,13 @@ def cores() -> int:
 
 
 def default_workers(device: Device, processes: int = 1) -> int:
-    """One on CUDA; on CPU one a core up to four, which then share the cores as threads.
+    """On CUDA one a GPU; on CPU one a core up to four, which then share the cores as threads.
 
-    `processes`: ranks of a training, which need a core each.
+    `processes`: ranks of a training, which need a GPU or a core each.
     """
-    return 1 if device == "cuda" else min(max(1, cores() // processes), 4)
+    if device == "cuda":
+        return max(1, len(visible_gpus(os.environ)) // processes)
+    return min(max(1, cores() // processes), 4)
 
 
 def worker_threads(processes: int = 1) -> int:

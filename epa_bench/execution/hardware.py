@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,14 @@ def gpus() -> list[Gpu]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [gpu for gpu in map(_gpu, listed.splitlines()) if gpu is not None]
+
+
+def visible_gpus(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Of the GPUs this process may use, what CUDA_VISIBLE_DEVICES calls them: indices, or whatever it holds already."""
+    named = environment.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return tuple(name.strip() for name in named.split(",") if name.strip())
+    return tuple(str(number) for number in range(len(gpus())))
 
 
 def _gpu(line: str) -> Gpu | None:

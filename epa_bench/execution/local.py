@@ -1,142 +1,153 @@
-"""This machine: a pool of worker processes, each cell in one of them as soon as what it needs is done.
+"""This machine: worker processes, each cell in one of them as soon as what it needs is done and what it takes is free.
 
-Workers are spawned, not forked (CUDA and threads do not survive a fork). On CPU they live for many cells, because
-importing torch takes longer than most of them; on CUDA each cell gets a fresh one, because only the end of a process
-surely frees GPU memory.
+On CPU workers live for many cells, because importing torch takes longer than most of them; a cell that takes a GPU gets
+a process of its own.
 """
 
-import multiprocessing
-import os
-import signal
-import threading
-from collections.abc import Callable, Collection, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.connection import Connection
-from typing import Any
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
 
-from epa_bench.core.errors import EpaBenchError, WorkerError
-from epa_bench.core.notices import forward_notices
+from epa_bench.core.attempts import note_attempt
+from epa_bench.core.errors import DiskError, JudgeError, WorkerError
+from epa_bench.core.files import storage_errors
+from epa_bench.core.lock import CellLock, Owner
 from epa_bench.core.progress import SweepProgress
-from epa_bench.core.store import CellSpec
-from epa_bench.execution.device import worker_threads
-from epa_bench.execution.launcher import forget_launcher
-from epa_bench.execution.lifeline import end_with_parent
+from epa_bench.core.store import CellSpec, Store
+from epa_bench.execution.pool import Pool
+from epa_bench.execution.schedule import Schedule, raise_failures
+from epa_bench.execution.tokens import Demand, Grant, Tokens
+from epa_bench.execution.worker import Moved, RunCell, Said
 
-RunCell = Callable[[CellSpec, Callable[[int, int], None]], None]
-"""Computes one cell, in a worker process; picklable."""
+Stamp = tuple[int, int] | None
+"""Of a cell in the store."""
 
-_reports: Any = None
-"""In a worker: the queue to the parent, of (digest, done, total) and of notices as text."""
+RETRIES = 2
+"""How often a cell is started again whose process died. Its own errors would come again."""
+
+_LOOK = 1.0
+"""Seconds between two looks at cells that other processes compute."""
 
 
 def run_cells(
     cells: Iterable[CellSpec],
     run_cell: RunCell,
     *,
+    store: Store,
     done: Collection[str],
-    workers: int,
-    fresh_processes: bool,
+    again: Mapping[str, Stamp] | None = None,
+    demands: Mapping[str, Demand],
+    tokens: Tokens,
     progress: SweepProgress,
 ) -> None:
-    """Runs the cells (in an order where needs come first), `workers` at a time; `done` holds digests of finished ones.
+    """Runs the cells (in an order where needs come first) whose digests are not in `done`.
 
-    At most as many workers are started as there are cells to run; none where there is none.
-    The first failing cell's error is raised after the cells then running have ended. Raises WorkerError where a
-    worker died (killed, out of memory).
+    `again`: digest of a cell to run although the store has it -> its stamp; `demands`: by digest. What another process
+    computes is waited for. A cell that fails leaves undone what needs it, and nothing else; one whose process died is
+    started again up to RETRIES times. Raises CellsFailedError at the end, or the bug of a cell.
     """
-    waiting = {cell.digest: cell for cell in cells if cell.digest not in done}
-    if not waiting:
+    schedule = Schedule(cells, done)
+    if schedule.is_over:
         return
-    workers = min(workers, len(waiting))
-    context = multiprocessing.get_context("spawn")
-    lifeline, held = context.Pipe(duplex=False)
-    queue = context.Queue()
-    # A worker that dies while it writes leaves the queue locked; this process must end all the same.
-    queue.cancel_join_thread()
-    forwarder = threading.Thread(target=_forward, args=(queue, progress), daemon=True)
-    forwarder.start()
-    executor = ProcessPoolExecutor(
-        max_workers=workers,
-        mp_context=context,
-        initializer=_start_worker,
-        initargs=(lifeline, queue, worker_threads()),
-        max_tasks_per_child=1 if fresh_processes else None,
-    )
-    try:
-        _schedule(executor, waiting, run_cell, set(done), workers, progress)
-    except EpaBenchError:
-        raise
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            "a worker process died (killed, or out of memory). Finished cells are kept: run the same command again, "
-            "with a smaller batch or --set execution.workers=1 if memory ran out."
-        ) from error
-    except BaseException:
-        # Ctrl-C, or a bug: workers may be computing for hours yet, so they end here and now.
-        held.close()
-        raise
-    finally:
-        # Nothing is running any more. To wait for the pool keeps its clean-up out of the interpreter's own exit, where
-        # the two race for a pipe.
-        executor.shutdown(cancel_futures=True)
-        held.close()
-        queue.put(None)
-        # It reads until then; at the interpreter's exit the queue would be closed under it. Not for ever: a worker
-        # that died while it wrote keeps the queue locked.
-        forwarder.join(timeout=5)
+    with Pool(run_cell) as pool:
+        _LocalRun(schedule, pool, store, again or {}, demands, tokens, progress).run()
+    raise_failures(schedule)
 
 
-def _schedule(
-    executor: ProcessPoolExecutor,
-    waiting: dict[str, CellSpec],
-    run_cell: RunCell,
-    done: set[str],
-    workers: int,
-    progress: SweepProgress,
-) -> None:
-    running: dict[Future[None], CellSpec] = {}
-    failure: EpaBenchError | None = None
-    while running or (waiting and failure is None):
-        ready = [cell for cell in waiting.values() if all(need.digest in done for need in cell.needs)]
-        for cell in ready[: workers - len(running)] if failure is None else ():
-            del waiting[cell.digest]
-            progress.started(cell.digest, cell.label)
-            running[executor.submit(_run, run_cell, cell)] = cell
-        finished, _ = wait(running, return_when=FIRST_COMPLETED)
-        for future in finished:
-            cell = running.pop(future)
-            try:
-                future.result()
-            except EpaBenchError as error:
-                failure = failure or error
+class _LocalRun:
+    """One call of `run_cells`."""
+
+    def __init__(
+        self,
+        schedule: Schedule,
+        pool: Pool,
+        store: Store,
+        again: Mapping[str, Stamp],
+        demands: Mapping[str, Demand],
+        tokens: Tokens,
+        progress: SweepProgress,
+    ) -> None:
+        self._schedule, self._pool, self._store, self._again = schedule, pool, store, again
+        self._demands, self._tokens, self._progress = demands, tokens, progress
+        self._grants: dict[str, Grant] = {}
+        self._deaths: Counter[str] = Counter()
+        self._elsewhere: dict[str, CellLock] = {}
+        """By digest, the locks of cells that other processes compute."""
+
+    def run(self) -> None:
+        while not self._schedule.is_over:
+            while self._start_ready():
                 continue
-            done.add(cell.digest)
-            progress.finished(cell.digest)
-    if failure is not None:
-        raise failure
+            if self._schedule.is_over:
+                return
+            for cell, message in self._pool.events(_LOOK if self._elsewhere else None):
+                if isinstance(message, Moved):
+                    self._progress.moved(cell.digest, message.done, message.total)
+                elif isinstance(message, Said):
+                    self._progress.notice(message.notice)
+                else:
+                    self._ended(cell, message.error)
 
+    def _start_ready(self) -> bool:
+        """Starts what can be started; True where another process finished a cell, so that there may be more."""
+        finished = False
+        for cell in self._schedule.ready():
+            demand = self._demands[cell.digest]
+            grant = self._tokens.take(demand) if self._schedule.has_ended(demand.after) else None
+            if grant is None:
+                continue
+            if self._is_done(cell) or self._is_elsewhere(cell):
+                self._tokens.give(grant)
+                if cell.digest not in self._elsewhere:
+                    finished = True
+                    self._schedule.finish(cell)
+                    self._progress.found(cell.digest, cell.label)
+                continue
+            self._schedule.start(cell)
+            self._grants[cell.digest] = grant
+            self._progress.started(cell.digest, cell.label, cell.step)
+            self._pool.start(cell, demand, grant)
+        return finished
 
-def _run(run_cell: RunCell, cell: CellSpec) -> None:
-    run_cell(cell, lambda done, total: _reports.put((cell.digest, done, total)))
+    def _is_done(self, cell: CellSpec) -> bool:
+        """Whether another process finished it since this one looked first."""
+        stamp = self._store.stamp(cell)
+        if stamp is None or stamp == self._again.get(cell.digest):
+            return False
+        self._elsewhere.pop(cell.digest, None)
+        return True
 
+    def _is_elsewhere(self, cell: CellSpec) -> bool:
+        with storage_errors(self._store.root):
+            lock = self._elsewhere.get(cell.digest) or self._store.lock(cell)
+            owner: Owner | None = lock.holder()
+        if owner is None:
+            self._elsewhere.pop(cell.digest, None)
+            return False
+        if cell.digest not in self._elsewhere:
+            self._progress.say(f"{cell.label or cell.step} is being computed by {owner}; waiting for it")
+        self._elsewhere[cell.digest] = lock
+        return True
 
-def _forward(queue: Any, progress: SweepProgress) -> None:
-    while (report := queue.get()) is not None:
-        if isinstance(report, str):
-            progress.notice(report)
+    def _ended(self, cell: CellSpec, error: Exception | None) -> None:
+        self._tokens.give(self._grants.pop(cell.digest))
+        if error is None:
+            self._schedule.finish(cell)
+            self._progress.finished(cell.digest)
+        elif isinstance(error, WorkerError) and self._deaths[cell.digest] < RETRIES:
+            self._deaths[cell.digest] += 1
+            note_attempt(self._store.root, cell, "died", str(error))
+            self._schedule.put_back(cell)
+            self._progress.retried(cell.digest, str(error))
         else:
-            progress.moved(*report)
+            if isinstance(error, WorkerError):
+                note_attempt(self._store.root, cell, "died", str(error))
+            before = len(self._schedule.undone)
+            self._schedule.fail(cell, error, lambda other: self._fails_alike(other, cell, error))
+            self._progress.failed(cell.digest, str(error), len(self._schedule.undone) - before)
+        self._pool.end_idle({self._demands[waiting.digest].process for waiting in self._schedule.waiting})
 
-
-def _start_worker(lifeline: Connection, queue: Any, threads: int) -> None:
-    """Runs first in every worker: Ctrl-C is the parent's to handle, and a worker ends with its parent."""
-    global _reports
-    _reports = queue
-    forward_notices(queue.put)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    end_with_parent(lifeline)
-    forget_launcher()
-    # Before torch is imported. Two processes with a thread for every core each are many times slower than one.
-    os.environ["OMP_NUM_THREADS"] = str(threads)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    def _fails_alike(self, other: CellSpec, cell: CellSpec, error: Exception) -> bool:
+        """Whether a cell need not be tried: a disk fails all of them, a judge that cannot be asked all who ask it."""
+        if isinstance(error, JudgeError):
+            return self._demands[other.digest].process == self._demands[cell.digest].process
+        return isinstance(error, DiskError)

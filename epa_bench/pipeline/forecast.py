@@ -5,21 +5,18 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from epa_bench.config.judge import ApiJudge
-from epa_bench.config.schema import CheckpointReference
 from epa_bench.core.errors import StoreError, TrainingError
 from epa_bench.core.records import Record
 from epa_bench.core.store import CellSpec
 from epa_bench.execution.device import default_workers, gpu_memory
-from epa_bench.models.identity import locate
 from epa_bench.pipeline.cells import in_order
 from epa_bench.pipeline.judge_estimate import judge_estimates
 from epa_bench.pipeline.owed import standing
 from epa_bench.pipeline.run import Run, check_ready, needed_cells
-from epa_bench.pipeline.training_memory import TrainingMemory, training_memory
+from epa_bench.pipeline.training_memory import TrainingMemory, model_of, training_memory
 from epa_bench.suites.definitions import AlpacaEvalSuite, MtBenchSuite
 from epa_bench.training.estimate import GIB
 from epa_bench.training.free_memory import available_memory
-from epa_bench.training.known_shape import KnownModel, checkpoint_model, scratch_model
 
 
 class PlannedCell(Record):
@@ -78,7 +75,7 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
     cells = tuple(_planned(run, found.done))
     owed = [cell for cell in cells if cell.state == "owed" and cell.step == "train"]
     available = memory or _available(run, workers)
-    model = _model(run)
+    model = model_of(sweep, device)
     trainings = tuple(training_memory(sweep, arm, model, available) for arm in run.cells.arms)
     # An arm trained by every seed of its own; all arms of a sweep are of one size.
     first = trainings[0]
@@ -139,14 +136,6 @@ def _available(run: Run, workers: int) -> int | None:
         return gpu_memory()
     # Trainings side by side, and their ranks, share the machine's.
     return available_memory() // (workers * run.sweep.execution.processes)
-
-
-def _model(run: Run) -> KnownModel:
-    reference = run.sweep.reference
-    if isinstance(reference, CheckpointReference):
-        found = locate(reference)
-        return checkpoint_model(found.path, found.base, run.cells.device)
-    return scratch_model(reference.model, run.cells.device)
 
 
 def _judging(run: Run) -> list[dict[str, Any]]:

@@ -8,7 +8,8 @@ from pathlib import Path
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.suites.sources import Source, source_cache
 
-_ASKING = {"judged_pairs", "judged_turns"}
+ASKING = frozenset({"judged_pairs", "judged_turns"})
+"""Steps that may ask a judge over the network."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ def failed_verdicts(store: Store, cells: Sequence[CellSpec]) -> dict[str, tuple[
     failed = [
         cell
         for cell in cells
-        if cell.step in _ASKING and cell.config["judge"]["kind"] == "api" and _has_errors(store, cell)
+        if cell.step in ASKING and cell.config["judge"]["kind"] == "api" and _has_errors(store, cell)
     ]
     return {
         verdicts.digest: tuple(cell for cell in cells if verdicts.digest in {need.digest for need in cell.needs})

@@ -1,7 +1,7 @@
 """Running a sweep: what is owed of a stage, computed. Stages meet only in the store."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -13,7 +13,7 @@ from epa_bench.core.errors import ConfigError
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
-from epa_bench.execution.device import Device, default_workers, resolve_device
+from epa_bench.execution.device import Device, resolve_device
 from epa_bench.execution.launcher import launched_settings
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cell_runner import CellRunner
@@ -30,8 +30,10 @@ from epa_bench.pipeline.checks import (
 )
 from epa_bench.pipeline.consistency import check_consistency, check_tasks
 from epa_bench.pipeline.contamination import heed_contamination
+from epa_bench.pipeline.demands import demands, machine_tokens
 from epa_bench.pipeline.owed import check_sources, standing
 from epa_bench.pipeline.run_cells import note_sweep
+from epa_bench.pipeline.training_memory import training_bytes
 from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite, KlSuite
 from epa_bench.suites.registry import Registry
 
@@ -130,7 +132,8 @@ def run_stage(run: Run, stage: Stage) -> None:
         runner = CellRunner(run.store.root, run.cells.device, {})
         remarks = heed_contamination(run.cells, run.store, lambda cell: runner(cell, lambda done, total: None))
     answering = f"answers: {run.cells.answering}"
-    compute(cells, run.store, run.cells.device, run.sweep.execution, answering, remarks)
+    memory = {} if run.cells.device == "cuda" else training_bytes(run.sweep, run.cells)
+    compute(cells, run.store, run.cells.device, run.sweep.execution, answering, remarks, memory)
 
 
 def compute(
@@ -140,38 +143,30 @@ def compute(
     execution: Execution,
     answering: str = "",
     remarks: Sequence[str] = (),
+    memory: Mapping[str, int] | None = None,
 ) -> None:
     """Computes those of the cells, in an order where needs come first, that the store does not have.
 
     Also verdicts that failed, whose judge may answer now, and what was made from them. `answering`: what to say first
-    where answers are owed; `remarks`: what to warn of.
+    where answers are owed; `remarks`: what to warn of; `memory`: digest of a training -> bytes it may take.
     """
     found = standing(store, cells)
     done = found.done
     if len(done) == len(cells):
         return
-    workers = execution.workers or default_workers(device, execution.processes)
-    served = _served(cells)
-    first = [cell for cell in cells if cell.digest not in served]
     runner = CellRunner(store.root, device, found.again)
     with SweepProgress(len(cells), len(done)) as progress:
         for remark in remarks:
             progress.notice(remark)
         if answering and any(cell.step in ("responses", "conversations") and cell.digest not in done for cell in cells):
             progress.say(answering)
-        run_cells(first, runner, done=done, workers=workers, fresh_processes=device == "cuda", progress=progress)
-        # What needs vLLM comes last, in processes that live: the engine goes from checkpoint to checkpoint, and shares
-        # the memory with no training.
-        done |= {cell.digest for cell in first}
-        workers = execution.workers or 1
-        run_cells(cells, runner, done=done, workers=workers, fresh_processes=False, progress=progress)
-
-
-def _served(cells: Sequence[CellSpec]) -> set[str]:
-    """Digests of the cells that a vLLM engine computes, and of those that need them; `cells` in order of need."""
-    served: set[str] = set()
-    for cell in cells:
-        answers = "engine" in cell.config or "engine" in cell.config.get("judge", ())
-        if answers or any(need.digest in served for need in cell.needs):
-            served.add(cell.digest)
-    return served
+        run_cells(
+            cells,
+            runner,
+            store=store,
+            done=done,
+            again={cell.digest: store.stamp(cell) for cell in cells if cell.digest in found.again},
+            demands=demands(cells, device, execution, memory or {}),
+            tokens=machine_tokens(device, execution),
+            progress=progress,
+        )

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
+from epa_bench.core.cell import Cell, read_cell
 from epa_bench.core.errors import StoreError
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.records import Record
-from epa_bench.core.store import Cell, CellSpec, Store, read_cell
+from epa_bench.core.store import CellSpec, Store
 from epa_bench.pipeline.cells import Result
 
 CELLS = "cells.json"

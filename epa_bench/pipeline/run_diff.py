@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from epa_bench.config.yaml12 import read_document
+from epa_bench.core.cell import Manifest
 from epa_bench.core.errors import StoreError
 from epa_bench.core.records import Record
-from epa_bench.core.store import Manifest
 from epa_bench.pipeline.explain import differences
 from epa_bench.pipeline.run_cells import open_cell, read_run_cells
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Any
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import GeneratedResponse
-from epa_bench.core.store import Cell
 from epa_bench.pipeline.judged import judged_summary
 from epa_bench.pipeline.run import Run, Stage
 from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite

@@ -5,11 +5,13 @@ from dataclasses import replace
 from typing import Literal
 
 from epa_bench.config.grid import Arm
-from epa_bench.config.schema import Sweep, Training
+from epa_bench.config.schema import CheckpointReference, Sweep, Training
 from epa_bench.core.records import Record
 from epa_bench.models.chunks import chunk_positions
+from epa_bench.models.identity import locate
+from epa_bench.pipeline.cells import SweepCells
 from epa_bench.training.estimate import GIB, Estimate, Load, ModelShape, cheaper, estimate, share_of_step
-from epa_bench.training.known_shape import KnownModel
+from epa_bench.training.known_shape import KnownModel, checkpoint_model, scratch_model
 
 
 class TrainingMemory(Record):
@@ -71,6 +73,26 @@ def training_memory(sweep: Sweep, arm: Arm, model: KnownModel, available: int | 
         checkpoint=4 * trainable,
         resumable=2 * (4 * trainable + held.optimizer) if saves else 0,
     )
+
+
+def model_of(sweep: Sweep, device: str) -> KnownModel:
+    """What the sweep trains. Raises CheckpointError for a reference that cannot be read."""
+    reference = sweep.reference
+    if isinstance(reference, CheckpointReference):
+        found = locate(reference)
+        return checkpoint_model(found.path, found.base, device)
+    return scratch_model(reference.model, device)
+
+
+def training_bytes(sweep: Sweep, cells: SweepCells) -> dict[str, int]:
+    """Digest of every training -> bytes of it and its ranks: at most, or where that is not known, for sure."""
+    model = model_of(sweep, cells.device)
+    found: dict[str, int] = {}
+    for checkpoint in cells.checkpoints:
+        if checkpoint.arm is not None and checkpoint.cell is not None:
+            memory = training_memory(sweep, checkpoint.arm, model, None)
+            found[checkpoint.cell.digest] = sweep.execution.processes * (memory.at_most or memory.certain)
+    return found
 
 
 def _verdict(

@@ -10,8 +10,8 @@ import pandas as pd
 from pydantic import ValidationError
 
 from epa_bench.config.yaml12 import read_document
+from epa_bench.core.cell import Cell
 from epa_bench.core.errors import ConfigError, StoreError
-from epa_bench.core.store import Cell
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.run_files import BOARD, read_run
 from epa_bench.pipeline.run_cells import CELLS, ResultCells, RunCells, open_cell, read_run_cells

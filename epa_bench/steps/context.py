@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Preference, Record
-from epa_bench.core.store import Cell
 
 _R = TypeVar("_R", bound=Record)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import EvaluationPrompt, Preference
-from epa_bench.core.store import Cell
 from epa_bench.data.contamination import asked_texts
 from epa_bench.suites.mt_bench_sources import read_questions
 

@@ -10,7 +10,7 @@ USER_ERRORS = EpaBenchError.__subclasses__()
 
 def test_exit_codes_are_distinct_and_leave_the_verdicts_alone() -> None:
     codes = [error.exit_code for error in USER_ERRORS]
-    assert len(set(codes)) == len(codes) == 10
+    assert len(set(codes)) == len(codes) == 11
     assert not {0, 1, 2, INTERRUPTED_EXIT_CODE} & set(codes)
     # Shells report a command they cannot run, or that a signal ended, from 126 on.
     assert max(codes) < 126

@@ -44,7 +44,14 @@ def test_no_driver_is_no_cuda(machine: pytest.MonkeyPatch) -> None:
 def test_default_workers(cores: int, processes: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "cores", lambda: cores)
     assert device.default_workers("cpu", processes) == workers
-    assert device.default_workers("cuda", processes) == 1
+
+
+@pytest.mark.parametrize(
+    ("gpus", "processes", "workers"), [("0", 1, 1), ("0,1,2,3", 1, 4), ("0,1,2", 2, 1), ("", 2, 1)]
+)
+def test_default_workers_on_gpus(gpus: str, processes: int, workers: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", gpus)
+    assert device.default_workers("cuda", processes) == workers
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from epa_bench.execution.hardware import Gpu, cpu_kernels, gpus, memory_gib
+from epa_bench.execution.hardware import Gpu, cpu_kernels, gpus, memory_gib, visible_gpus
 
 
 def smi(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +45,10 @@ def test_memory_is_what_the_kernel_says() -> None:
     kib = next(int(line.split()[1]) for line in Path("/proc/meminfo").read_text().splitlines() if "MemTotal" in line)
     assert memory_gib() == pytest.approx(kib / 2**20, rel=0.01)
     assert os.cpu_count()
+
+
+def test_visible_gpus_keep_the_names_they_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    smi(tmp_path, 'echo "NVIDIA A, 81920, 40960, 9.0"; echo "NVIDIA B, 81920, 40960, 9.0"', monkeypatch)
+    assert visible_gpus({}) == ("0", "1")
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": "3, GPU-5f2c,MIG-1"}) == ("3", "GPU-5f2c", "MIG-1")
+    assert visible_gpus({"CUDA_VISIBLE_DEVICES": ""}) == ()

@@ -1,24 +1,31 @@
 """The pool: order, failure, a dead worker, reports. The cells are toys that write a line to a log."""
 
 import importlib
+import os
+import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from epa_bench.core.errors import DataError, WorkerError
+from epa_bench.core.attempts import read_attempts
+from epa_bench.core.errors import CellsFailedError, DataError, DiskError, JudgeError, WorkerError
 from epa_bench.core.progress import SweepProgress
-from epa_bench.core.store import CellSpec
-from epa_bench.execution.local import run_cells
+from epa_bench.core.store import CellSpec, Store
+from epa_bench.execution.local import RETRIES, run_cells
+from epa_bench.execution.tokens import Demand, Tokens
+
+COMPUTE = Demand({"workers": 1})
 
 TOY = """
 import os, signal, time
 from dataclasses import dataclass
 from pathlib import Path
-from epa_bench.core.errors import DataError
+from epa_bench.core.errors import DataError, DiskError, JudgeError
 from epa_bench.core.notices import notice
 
 @dataclass
@@ -33,16 +40,22 @@ class Toy:
         if "notice" in config:
             notice(config["notice"])
         time.sleep(config.get("sleep", 0))
-        if config.get("fails"):
-            raise DataError(config["fails"])
+        for key, error in (("fails", DataError), ("no_judge", JudgeError), ("no_disk", DiskError)):
+            if key in config:
+                raise error(config[key])
         if config.get("bug"):
             raise ZeroDivisionError("a bug")
-        if config.get("killed"):
+        if config.get("killed", 0) > self.count("start", spec) - 1:
             os.kill(os.getpid(), signal.SIGKILL)
         self.write("end", spec)
 
+    def count(self, what, spec):
+        lines = open(self.log).read().splitlines()
+        return sum(line.split()[:2] == [what, spec.config["name"]] for line in lines)
+
     def write(self, what, spec):
-        line = f"{what} {spec.config['name']} {os.getpid()} {os.environ['OMP_NUM_THREADS']}\\n"
+        line = f"{what} {spec.config['name']} {os.getpid()} {os.environ['OMP_NUM_THREADS']}"
+        line += f" gpus:{os.environ['CUDA_VISIBLE_DEVICES']}\\n"
         with open(self.log, "a") as log:
             log.write(line)
 """
@@ -56,12 +69,28 @@ class Pool:
         self._toy, self._log = toy, log
 
     def run(
-        self, cells: list[CellSpec], *, done: frozenset[str] = frozenset(), workers: int = 2, fresh: bool = False
+        self,
+        cells: list[CellSpec],
+        *,
+        done: frozenset[str] = frozenset(),
+        demand: Demand = COMPUTE,
+        demands: Mapping[str, Demand] | None = None,
+        **totals: int,
     ) -> None:
         with SweepProgress(len(cells), len(done)) as progress:
             run_cells(
-                cells, self._toy(str(self._log)), done=done, workers=workers, fresh_processes=fresh, progress=progress
+                cells,
+                self._toy(str(self._log)),
+                store=self.store,
+                done=done,
+                demands={**{cell.digest: demand for cell in cells}, **(demands or {})},
+                tokens=Tokens({"workers": 2, **totals}, ["GPU-a", "1", "2"]),
+                progress=progress,
             )
+
+    @property
+    def store(self) -> Store:
+        return Store(self._log.parent / "store")
 
     @property
     def log(self) -> list[list[str]]:
@@ -93,7 +122,7 @@ def test_needs_come_first_and_all_workers_are_used(pool: Pool) -> None:
     events = [(what, name) for what, name, *_ in pool.log]
     assert events.index(("end", "a")) < min(events.index(("start", "b")), events.index(("start", "c")))
     assert max(events.index(("end", "b")), events.index(("end", "c"))) < events.index(("start", "d"))
-    pids = {name: pid for what, name, pid, _ in pool.log}
+    pids = {name: pid for what, name, pid, *_ in pool.log}
     assert pids["b"] != pids["c"]
     assert len(set(pids.values())) == 2
 
@@ -110,35 +139,130 @@ def test_cells_with_one_label_run_side_by_side(pool: Pool) -> None:
     assert sorted(pool.names("end")) == ["a", "b", "c", "d"]
 
 
-def test_first_failure_is_raised_after_what_is_running(pool: Pool) -> None:
-    slow, bad = cell("slow", sleep=2.0), cell("bad", fails="row 7 is broken", sleep=0.3)
-    with pytest.raises(DataError, match="row 7 is broken"):
-        pool.run([slow, bad, cell("next", bad), cell("later")])
-    assert pool.names("end") == ["slow"]
-    assert "next" not in pool.names("start")
-    assert "later" not in pool.names("start")
+def test_what_does_not_need_a_failed_cell_goes_on(pool: Pool, capsys: pytest.CaptureFixture[str]) -> None:
+    bad = cell("bad", label="bad one", fails="row 7 is broken")
+    needing = cell("needing", bad, label="needing one")
+    last = cell("last", needing, label="last one")
+    with pytest.raises(CellsFailedError) as caught:
+        pool.run([bad, needing, cell("a"), last, cell("b", sleep=0.2)], workers=1)
+    assert sorted(pool.names("end")) == ["a", "b"]
+    assert pool.names("start").count("bad") == 1
+    message = str(caught.value)
+    assert message.count("bad one: row 7 is broken") == 1
+    assert "left undone because of it: needing one, last one" in message
+    said = [line for line in capsys.readouterr().err.splitlines() if line.startswith("failed")]
+    assert said == ["failed: bad one: row 7 is broken (2 cells that need it are left undone)"]
 
 
-def test_a_bug_is_not_dressed_up(pool: Pool) -> None:
-    with pytest.raises(ZeroDivisionError, match="a bug"):
-        pool.run([cell("a", bug=True)], workers=1)
+def test_exit_code_is_that_of_the_kind_of_failure_or_its_own(pool: Pool) -> None:
+    with pytest.raises(CellsFailedError) as caught:
+        pool.run([cell("a", fails="row 1"), cell("b", fails="row 2")])
+    assert caught.value.exit_code == DataError.exit_code
+    with pytest.raises(CellsFailedError, match="2 cells failed") as caught:
+        pool.run([cell("c", fails="row 1"), cell("d", killed=99)])
+    assert caught.value.exit_code == 13
 
 
-def test_dead_worker(pool: Pool) -> None:
-    with pytest.raises(WorkerError, match="a worker process died") as caught:
-        pool.run([cell("a"), cell("b", killed=True, reports=1000)], workers=1)
-    assert caught.value.exit_code == 10
+def test_a_bug_is_not_dressed_up_and_costs_no_other_cell(pool: Pool) -> None:
+    with pytest.raises(RuntimeError, match="ZeroDivisionError: a bug"):
+        pool.run([cell("a", bug=True), cell("b")], workers=1)
+    assert pool.names("end") == ["b"]
+
+
+def test_a_cell_whose_worker_died_is_started_again_and_the_others_go_on(pool: Pool) -> None:
+    slow = cell("slow", sleep=1.0)
+    pool.run([slow, cell("b", killed=RETRIES, reports=1000)])
+    assert sorted(pool.names("end")) == ["b", "slow"]
+    assert pool.names("start").count("slow") == 1
+    assert pool.names("start").count("b") == 1 + RETRIES
+    assert [attempt.event for attempt in read_attempts(pool.store.root)] == ["died"] * RETRIES
+
+
+def test_a_cell_that_always_dies_is_given_up(pool: Pool) -> None:
+    with pytest.raises(CellsFailedError, match=r"a worker process died \(killed by SIGKILL") as caught:
+        pool.run([cell("a"), cell("b", killed=99, reports=1000)], workers=1)
+    assert caught.value.exit_code == WorkerError.exit_code
     assert pool.names("end") == ["a"]
+    assert pool.names("start").count("b") == 1 + RETRIES
 
 
 def test_fresh_processes(pool: Pool) -> None:
-    pool.run([cell("a"), cell("b"), cell("c")], workers=1, fresh=True)
-    assert len({pid for _, _, pid, _ in pool.log}) == 3
+    pool.run([cell("a"), cell("b"), cell("c")], workers=1, demand=Demand({"workers": 1}, fresh=True))
+    assert len({pid for _, _, pid, *_ in pool.log}) == 3
+
+
+def test_gpus_are_given_by_name_one_set_a_cell(pool: Pool) -> None:
+    one, two = (Demand({"workers": 1}, gpus, fresh=True) for gpus in (1, 2))
+    a, b = cell("a", sleep=1.0), cell("b", sleep=1.0)
+    later, none = cell("later"), cell("none")
+    pool.run([a, b, later, none], workers=4, demands={a.digest: two, b.digest: one, later.digest: two}, demand=COMPUTE)
+    seen = {name: gpus for what, name, _, _, gpus in pool.log if what == "start"}
+    assert seen == {"a": "gpus:GPU-a,1", "b": "gpus:2", "later": "gpus:GPU-a,1", "none": "gpus:"}
+    events = [(what, name) for what, name, *_ in pool.log]
+    assert events.index(("end", "a")) < events.index(("start", "later"))
+
+
+def test_a_judge_runs_beside_computing_cells_and_takes_no_worker(pool: Pool) -> None:
+    judge = Demand({"judges": 1}, process="judge")
+    cells = [cell(name, sleep=0.5) for name in ("judged", "judged2", "a", "b")]
+    first, second, *computed = cells
+    pool.run(cells, workers=1, judges=1, demands={first.digest: judge, second.digest: judge})
+    pids = {name: pid for what, name, pid, *_ in pool.log}
+    assert pids["judged"] == pids["judged2"] != pids["a"] == pids["b"]
+    events = [(what, name) for what, name, *_ in pool.log]
+    assert events.index(("start", "a")) < events.index(("end", "judged"))
+    assert len(computed) == 2
+
+
+def test_a_judge_that_cannot_be_asked_stops_the_asking_alone(pool: Pool) -> None:
+    judge = Demand({"judges": 1}, process="judge")
+    first, second, other = cell("first", no_judge="no key"), cell("second"), cell("other")
+    with pytest.raises(CellsFailedError, match="no key") as caught:
+        pool.run([first, second, other], judges=1, demands={first.digest: judge, second.digest: judge})
+    assert caught.value.exit_code == JudgeError.exit_code
+    assert pool.names("start").count("second") == 0
+    assert pool.names("end") == ["other"]
+
+
+def test_a_full_disk_stops_everything_at_once(pool: Pool) -> None:
+    with pytest.raises(CellsFailedError, match="no space left") as caught:
+        pool.run([cell("a", no_disk="no space left"), cell("b"), cell("c")], workers=1)
+    assert caught.value.exit_code == DiskError.exit_code
+    assert pool.names("start") == ["a"]
+
+
+def test_what_another_process_computes_is_waited_for_and_not_done_again(
+    pool: Pool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    held, needing, free = cell("held", label="held one"), cell("needing"), cell("free")
+    needing = cell("needing", held)
+    lock = pool.store.lock(held)
+    assert lock.try_acquire() is None
+
+    def finish() -> None:
+        while "free" not in pool.names("end"):
+            time.sleep(0.01)
+        folder = pool.store.folder(held)
+        folder.mkdir(parents=True)
+        (folder / "cell.json").write_text("{}")
+        lock.release()
+
+    with ThreadPoolExecutor(1) as other:
+        # The lock belongs to the thread that took it.
+        lock.release()
+        other.submit(lock.try_acquire).result()
+        done = other.submit(finish)
+        pool.run([held, needing, free], workers=1)
+        done.result()
+    assert pool.names("start") == ["free", "needing"]
+    said = capsys.readouterr().err
+    assert said.count(f"held one is being computed by process {os.getpid()} on {socket.gethostname()}; waiting") == 1
+    assert "held one: computed by another process" in said
 
 
 def test_workers_end_with_the_pool(pool: Pool) -> None:
     pool.run([cell("a"), cell("b", sleep=0.2)])
-    pids = {pid for _, _, pid, _ in pool.log}
+    pids = {pid for _, _, pid, *_ in pool.log}
     deadline = time.monotonic() + 20
     while any(Path("/proc", pid).exists() for pid in pids):
         assert time.monotonic() < deadline
@@ -151,7 +275,7 @@ def test_cores_are_shared_out_as_threads_whatever_the_workers(
 ) -> None:
     monkeypatch.setattr("epa_bench.execution.device.cores", lambda: 9)
     pool.run([cell("a")], workers=workers)
-    assert {threads for *_, threads in pool.log} == {"2"}
+    assert {threads for _, _, _, threads, _ in pool.log} == {"2"}
 
 
 def test_reports_reach_the_progress(pool: Pool, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +295,7 @@ def test_reports_reach_the_progress(pool: Pool, monkeypatch: pytest.MonkeyPatch)
 def test_notices_of_workers_reach_the_terminal_once(pool: Pool, capfd: pytest.CaptureFixture[str]) -> None:
     """Also of a cell that then fails; and nothing of where in the code they were said."""
     cells = [cell("a", notice="the template is odd"), cell("b", notice="the template is odd", fails="row 7")]
-    with pytest.raises(DataError, match="row 7"):
+    with pytest.raises(CellsFailedError, match="row 7"):
         pool.run(cells, workers=2)
-    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith("[")]
+    lines = [line for line in capfd.readouterr().err.splitlines() if not line.startswith(("[", "failed"))]
     assert lines == ["warning: the template is odd"]

@@ -121,16 +121,14 @@ def test_interrupt_from_a_terminal_reaches_the_workers_too(finished: "Workplace"
     wait_until_gone(mark)
 
 
-def test_killed_worker_is_an_error_of_its_own(finished: "Workplace", workplace: "Workplace") -> None:
+def test_killed_worker_costs_its_cell_a_start_and_nothing_else(finished: "Workplace", workplace: "Workplace") -> None:
     place = finished.copy(workplace.folder, without=("train", *EVALUATION))
     process, mark = start_marked(place)
     wait_until(lambda: any(place.store.glob("staging/train-*/checkpoints/checkpoint-1/complete")), process)
     os.kill(worker_of(process, mark), signal.SIGKILL)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 10
-    assert "a worker process died" in err
-    assert "Traceback" not in err
+    _, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    (said,) = (line for line in err.splitlines() if line.startswith("again: "))
+    assert "a worker process died (killed by SIGKILL" in said
     wait_until_gone(mark)
-
-    place.finish()
     assert_same_as(finished, place)

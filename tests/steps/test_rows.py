@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import read_records, write_records
 from epa_bench.core.records import GeneratedResponse, Record, ReferenceScore, Verdict, prompt_digest
-from epa_bench.core.store import Cell, CellSpec, Store
+from epa_bench.core.store import CellSpec, Store
 from epa_bench.data.embedded.families import make_prompts
 from epa_bench.data.sources import source_digest
 from epa_bench.steps import preferences_files, values, verdicts
