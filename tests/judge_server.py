@@ -97,8 +97,11 @@ def completion(asked: Asked) -> dict[str, Any]:
 class JudgeServer:
     """Runs in threads of this process while the context is open."""
 
-    def __init__(self, schedule: Schedule = lambda asked: None, models: Fault | None = None) -> None:
-        """`models`: what a request for the list of models is answered with; by default there is no such list."""
+    def __init__(self, schedule: Schedule = lambda asked: None, models: Fault | None = None, port: int = 0) -> None:
+        """`models`: what a request for the list of models is answered with; by default there is no such list.
+
+        `port`: 0 is any free one.
+        """
         self.schedule = schedule
         self.models = models
         self.requests: list[Asked] = []
@@ -111,7 +114,7 @@ class JudgeServer:
         self._attempts: Counter[bytes] = Counter()
         self._lock = threading.Lock()
         self._closing = threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,))
 

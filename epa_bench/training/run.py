@@ -1,6 +1,5 @@
 """Running a Trainer in a folder: arguments shared by both stages, resume, the log."""
 
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,9 +10,9 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from epa_bench.core.files import atomic_write_text
 from epa_bench.training.callbacks import ReportProgress
 from epa_bench.training.distributed import found_by_first_rank
+from epa_bench.training.live_log import LIVE_LOG_FILE, LiveLog, log_lines, logged_steps
 from epa_bench.training.nonfinite import StopAtNonFinite
 from epa_bench.training.seal import SealCheckpoints, last_whole_checkpoint
-from epa_bench.training.speed import SECONDS
 
 LOG_FILE = "training_log.jsonl"
 """One JSON line an optimizer step: loss, learning rate, gradient norm and the metrics."""
@@ -59,15 +58,13 @@ def run_trainer(
     trainer.add_callback(ReportProgress(report))
     trainer.add_callback(StopAtNonFinite(rows_of_step))
     trainer.add_callback(SealCheckpoints())
+    trainer.add_callback(LiveLog(folder))
     resume = found_by_first_rank(lambda: last_whole_checkpoint(folder / _CHECKPOINTS))
     trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    steps = [
-        {name: value for name, value in entry.items() if name != SECONDS}
-        for entry in trainer.state.log_history
-        if "loss" in entry
-    ]
+    steps = logged_steps(trainer.state.log_history)
     if trainer.is_world_process_zero():
-        atomic_write_text(folder / LOG_FILE, "".join(json.dumps(step, sort_keys=True) + "\n" for step in steps))
+        atomic_write_text(folder / LOG_FILE, log_lines(steps))
+        (folder / LIVE_LOG_FILE).unlink(missing_ok=True)
     return steps
 
 

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.pipeline.published import Judged, api, published_sweep
-
 if TYPE_CHECKING:
     from tests.conftest import Workplace
+    from tests.pipeline.published import Judged
 
 _WORDS = ["ant", "bell", "canyon", "dune", "elm", "fox", "goat", "harbor", "ink", "jar"]
 
@@ -118,24 +117,23 @@ def save_adapter(tmp_path: Path, save_checkpoint: Callable[..., Path]) -> Callab
 def answered(tmp_path_factory: pytest.TempPathFactory) -> "Workplace":
     """Trained, and both suites answered."""
     from tests.conftest import Workplace
+    from tests.pipeline.published import judged_sweep
 
     place = Workplace(tmp_path_factory.mktemp("answered"))
-    for name, numbers in (("train", range(1, 25)), ("eval", range(101, 113))):
-        rows = "".join(json.dumps(preference_row(number)) + "\n" for number in numbers)
-        (place.folder / f"{name}.jsonl").write_text(rows)
-    place.write(published_sweep(place.folder))
+    place.write(judged_sweep(place.folder))
     done = place.run("generate", "mini.yaml", "--set", "execution.workers=2")
     assert done.returncode == 0, done.stderr
     return place
 
 
 @pytest.fixture
-def judged(answered: "Workplace", tmp_path: Path) -> Judged:
+def judged(answered: "Workplace", tmp_path: Path) -> "Judged":
     """A copy of `answered`, whose sweep asks another judge, and differs in further keys."""
+    from tests.pipeline.published import api, judged_sweep
 
     def place(url: str, changes: Mapping[str, Any] | None = None, **settings: Any) -> "Workplace":
         copied = answered.copy(tmp_path / "copy")
-        copied.write({**published_sweep(answered.folder), "judge": api(url, **settings), **(changes or {})})
+        copied.write({**judged_sweep(answered.folder), "judge": api(url, **settings), **(changes or {})})
         return copied
 
     return place

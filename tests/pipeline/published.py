@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.judge_server import Asked, Fault
 from tests.judging import TEMPLATE
+from tests.pipeline.conftest import preference_row
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
@@ -55,15 +56,18 @@ def write_suites(folder: Path, prompts: int = PROMPTS) -> dict[str, Any]:
     }
 
 
-def published_sweep(folder: Path) -> dict[str, Any]:
-    """Both suites, answered by a reference, DPO and EPA; rows in `train.jsonl` and `eval.jsonl`."""
+def judged_sweep(folder: Path, prompts: int = PROMPTS) -> dict[str, Any]:
+    """Writes data and suites into a folder; gives the changes of the mini sweep that make it one over them."""
+    for name, numbers in (("train", range(1, 25)), ("eval", range(101, 113))):
+        rows = "".join(json.dumps(preference_row(number)) + "\n" for number in numbers)
+        (folder / f"{name}.jsonl").write_text(rows)
     return {
         "reference": {"kind": "scratch", "model": _MODEL, "sft": {"num_train_epochs": 1, "batch_size": 8}},
         "data": {"kind": "files", "train": "train.jsonl", "eval": "eval.jsonl", "max_length": 96},
         # Far enough from the reference that no two checkpoints give the same answer.
         "methods": {"dpo": {"loss": "dpo", **_STEP}, "epa-1-1-2": {"loss": "epa", "weak": 2, **_STEP}},
         "seeds": [1],
-        "suites": write_suites(folder),
+        "suites": write_suites(folder, prompts),
         "mirror": str(folder / "mirror"),
         "judge": api("http://127.0.0.1:9/v1"),
     }

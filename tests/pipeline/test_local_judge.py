@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from epa_bench.models.checkpoint import new_model, ready, save_checkpoint
-from tests.pipeline.published import CHECKPOINTS, PROMPTS, QUESTIONS, Judged, published_sweep, rows_of
+from tests.pipeline.published import CHECKPOINTS, PROMPTS, QUESTIONS, Judged, judged_sweep, rows_of
 from tests.tiny import SHAPE, head_of, tiny_tokenizer
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def test_both_benchmarks(judged: Judged, judge: Path, tmp_path: Path) -> None:
     # The same judge elsewhere is the same judge; another one is not.
     copied = Path(shutil.copytree(judge, tmp_path / "copied"))
     for folder, cells in ((copied, 1), (write_judge(tmp_path / "other", 2), 2)):
-        workplace.write({**published_sweep(workplace.folder), "judge": local(folder)})
+        workplace.write({**judged_sweep(workplace.folder), "judge": local(folder)})
         workplace.finish()
         assert len(_verdict_cells(workplace)) == cells * len(before)
     assert {row.get("value") for row in rows_of(workplace) if row["metric"] == "win_rate"} != wins

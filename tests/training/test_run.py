@@ -48,6 +48,9 @@ def test_checkpoints_of_a_run_that_stops(
     assert [folder.name for folder in folders] == [f"checkpoint-{step}" for step in kept]
     assert all((folder / "complete").exists() for folder in folders)
     assert not (tmp_path / "training_log.jsonl").exists()
+    live = (tmp_path / "training_log.live.jsonl").read_text().splitlines()
+    # The step that stopped it was not logged any more.
+    assert [json.loads(line)["step"] for line in live] == [1, 2, 3, 4]
 
 
 def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
