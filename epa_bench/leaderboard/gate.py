@@ -30,6 +30,8 @@ class _Side:
     name: str
     frame: pd.DataFrame
     board: Leaderboard
+    statistics: frozenset[tuple[str, str]] = frozenset()
+    """(suite, metric) of the run's tables that are no means of rows."""
 
     def values(self, check: Check) -> pd.DataFrame:
         frame = self.frame
@@ -52,7 +54,7 @@ def run_gate(loaded: LoadedPolicy, baseline: Path, candidate: Path) -> GateRepor
     """
     new = _side(candidate.resolve().name, *read_run(candidate))
     old = _side(baseline.name, *read_baseline(baseline)) if loaded.policy.checks else None
-    loaded.check_names(old.board if old else None, new.board)
+    loaded.check_names(old.board if old else None, new.board, new.statistics)
     checks = tuple(_checks(loaded.policy, old, new)) if old else ()
     golden = tuple(_golden(golden, new) for golden in loaded.policy.golden)
     return GateReport(
@@ -67,12 +69,17 @@ def run_gate(loaded: LoadedPolicy, baseline: Path, candidate: Path) -> GateRepor
 
 
 def update_baseline(loaded: LoadedPolicy, baseline: Path, candidate: Path) -> tuple[GateReport | None, str]:
-    """Writes the candidate as the new baseline; gives the gate against the old one, or None and why there is none.
+    """Writes what the policy's checks compare of the candidate as the new baseline; gives the gate against the old
+    one, or None and why there is none.
 
-    A policy that does not fit the candidate is refused, and nothing written. Raises ConfigError, StoreError.
+    A policy that does not fit the candidate, or has no checks, is refused, and nothing written. Raises ConfigError,
+    StoreError.
     """
-    _, board = read_run(candidate)
-    loaded.check_names(None, board)
+    new = _side(candidate.resolve().name, *read_run(candidate))
+    loaded.check_names(None, new.board, new.statistics)
+    compared = loaded.policy.compared
+    if not compared:
+        raise ConfigError(f"{loaded.document.name} has golden values only, which need no baseline: leave out --update")
     report, why_none = None, ""
     if not baseline.exists():
         why_none = "There was no baseline to compare with."
@@ -82,14 +89,18 @@ def update_baseline(loaded: LoadedPolicy, baseline: Path, candidate: Path) -> tu
         except (ConfigError, DataError) as error:
             # What makes a baseline unusable is what an update mends.
             why_none = f"Not compared with the old baseline: {error}."
-    write_baseline(baseline, candidate.resolve().name, read_rows(candidate / ROWS), board)
+    rows = [row for row in read_rows(candidate / ROWS) if (row.suite, row.metric) in compared]
+    tables = tuple(table for table in new.board.tables if (table.suite, table.metric) in compared)
+    write_baseline(baseline, new.name, rows, new.board.model_copy(update={"tables": tables}))
     return report, why_none
 
 
 def _side(name: str, rows: Sequence[ScoreRow] | pd.DataFrame, board: Leaderboard) -> _Side:
     """Which suites there are and their scores come from the rows; a board that says otherwise was edited."""
     frame = score_frame(rows)
-    return _Side(name, frame, build_again(frame, board))
+    again = build_again(frame, board)
+    tables = {(table.suite, table.metric) for table in board.tables}
+    return _Side(name, frame, again, frozenset(tables - {(table.suite, table.metric) for table in again.tables}))
 
 
 def _checks(policy: Policy, old: _Side, new: _Side) -> Iterator[CheckResult]:
@@ -146,7 +157,7 @@ def _adjusted(checks: Sequence[Check], tests: Sequence[NonInferiority | str]) ->
 
 def _golden(golden: Golden, new: _Side) -> GoldenResult:
     table = new.table(golden.suite, golden.metric)
-    found = next(result.score.value for result in table.arms if result.arm == golden.arm)
+    found = next(golden.found(result) for result in table.arms if result.arm == golden.arm)
     fits = found is not None and abs(found - golden.value) <= golden.tolerance
     return GoldenResult(golden=golden, found=found, verdict="PASS" if fits else "BREACH")
 

@@ -84,7 +84,7 @@ class GoldenResult(Record):
 
     golden: Golden
     found: Finite | None
-    """The candidate's mean score."""
+    """The candidate's."""
 
     verdict: Literal["PASS", "BREACH"]
 

@@ -39,7 +39,10 @@ def gate_junit(report: GateReport) -> str:
     for golden in report.golden:
         asked = golden.golden
         case = ElementTree.SubElement(
-            suite, "testcase", classname=one_line(asked.suite), name=one_line(f"golden {asked.metric} {asked.arm}")
+            suite,
+            "testcase",
+            classname=one_line(asked.suite),
+            name=one_line(f"golden {_golden_name(golden)} {asked.arm}"),
         )
         if golden.verdict == "BREACH":
             message = f"expected {asked.value!r} within {asked.tolerance!r}, found {golden.found!r}"
@@ -75,9 +78,14 @@ def _message(result: CheckResult) -> str:
 
 def _golden_cells(result: GoldenResult) -> list[str]:
     asked = result.golden
-    found = "none: no prompt has a value in every seed" if result.found is None else repr(result.found)
+    found = "none: the table says why" if result.found is None else repr(result.found)
     expected = f"{asked.value!r} within {asked.tolerance!r}"
-    return [result.verdict, f"{asked.suite} {asked.metric}, {asked.arm}", expected, found]
+    return [result.verdict, f"{asked.suite} {_golden_name(result)}, {asked.arm}", expected, found]
+
+
+def _golden_name(result: GoldenResult) -> str:
+    of = {"score": "", "margin": ", margin", "margin_se": ", standard error of the margin"}[result.golden.of]
+    return f"{result.golden.metric}{of}"
 
 
 def _check_cells(result: CheckResult) -> list[str]:

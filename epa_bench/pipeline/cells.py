@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from epa_bench.config.grid import Arm
 from epa_bench.core.store import CellSpec
 from epa_bench.models.identity import CheckpointIdentity
 from epa_bench.pipeline.answer_cells import AnswerCells
@@ -23,6 +24,7 @@ from epa_bench.suites.definitions import (
     AnsweredSuite,
     BenchSuite,
     GenerationSuite,
+    GoldenSuite,
     JudgedSuite,
     KlSuite,
     LmEvalSuite,
@@ -124,6 +126,8 @@ class SweepCells(AnswerCells):
                 "values", {"kind": suite.kind, "metrics": metrics}, self.lm_eval(checkpoint, suite), label
             )
         assert checkpoint.arm is not None
+        if isinstance(suite, GoldenSuite):
+            return self._golden(checkpoint.arm, checkpoint.seed, label)
         assert isinstance(suite, ProbeSuite)
         return self.probing.values(
             suite,
@@ -132,6 +136,12 @@ class SweepCells(AnswerCells):
             reference_logps=self.logps(self.checkpoints[0]),
             label=label,
         )
+
+    def _golden(self, arm: Arm, seed: int, label: str) -> CellSpec:
+        """Of what a training is addressed by, what decides its loss and its plan."""
+        plan = {key: value for key, value in self.plan(arm, seed).config.items() if key != "validation"}
+        config = {"name": arm.name, "seed": seed, "arm": arm.recipe(), "plan": plan, "text": self._text}
+        return self._on_reference("golden", config, {}, label)
 
     def _bench_values(self, prompts: CellSpec, suite: BenchSuite, checkpoint: Checkpoint, label: str) -> CellSpec:
         inputs = {

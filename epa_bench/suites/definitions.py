@@ -214,6 +214,12 @@ BenchSuite = RewardBenchSuite | RewardBench2Suite
 """Suites that score a benchmark's own prompts and answers."""
 
 
+class GoldenSuite(_Suite):
+    """Fixed inputs through the parts of a sweep that no training changes, for the golden values of a gate."""
+
+    kind: Literal["golden"]
+
+
 class LmEvalTask(Record):
     """A task or group of lm-eval, and how it is asked."""
 
@@ -265,6 +271,14 @@ class LmEvalSuite(_Suite):
 
 
 SuiteDefinition = Annotated[
-    PairwiseSuite | GenerationSuite | ProbeSuite | KlSuite | BenchSuite | AlpacaEvalSuite | MtBenchSuite | LmEvalSuite,
+    PairwiseSuite
+    | GenerationSuite
+    | ProbeSuite
+    | KlSuite
+    | BenchSuite
+    | AlpacaEvalSuite
+    | MtBenchSuite
+    | LmEvalSuite
+    | GoldenSuite,
     Field(discriminator="kind"),
 ]

@@ -10,6 +10,7 @@ from epa_bench.suites import (
     calibration,
     displacement,
     generation,
+    golden,
     kl,
     linearity,
     lm_eval_values,
@@ -34,6 +35,7 @@ METRICS_OF_KIND: Mapping[str, Mapping[str, MetricInfo]] = {
     "calibration": calibration.METRICS,
     "alpaca_eval": alpaca_eval.METRICS,
     "mt_bench": mt_bench_scores.METRICS,
+    "golden": golden.METRICS,
 }
 
 

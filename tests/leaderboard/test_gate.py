@@ -14,8 +14,9 @@ from epa_bench.leaderboard.gate import run_gate, update_baseline
 from epa_bench.leaderboard.gate_baseline import read_baseline, write_baseline
 from epa_bench.leaderboard.gate_policy import read_policy
 from epa_bench.leaderboard.gate_text import gate_junit, gate_markdown
+from epa_bench.leaderboard.render import to_json
 from epa_bench.leaderboard.rows import read_rows
-from epa_bench.leaderboard.run_files import ROWS, read_run
+from epa_bench.leaderboard.run_files import BOARD, ROWS, read_run
 from tests.leaderboard.gating import baseline_of, check, gate_rows, policy_of, rows_of, run_of
 
 BEFORE = [1.0, 1.0, 1.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0]
@@ -109,6 +110,47 @@ def test_golden_values(tmp_path: Path) -> None:
         assert report.verdict == report.golden[0].verdict == verdict
     failed = run_of(tmp_path / "failed", rows_of({1: ["no answer"]}, metric="slope"))
     assert run_gate(loaded, tmp_path / "none", failed).verdict == "BREACH"
+    with pytest.raises(ConfigError, match="golden values only, which need no baseline"):
+        update_baseline(loaded, tmp_path / "none", run)
+
+
+def test_golden_margins_and_their_errors(tmp_path: Path) -> None:
+    """EPA - DPO is .1 and .3: mean .2, standard error .1."""
+    epa = rows_of({1: [0.5, 0.8]})
+    dpo = [row.model_copy(update={"arm": "dpo", "method": "dpo"}) for row in rows_of({1: [0.4, 0.5]})]
+    run = run_of(tmp_path / "run", [*epa, *dpo])
+    golden = "  - {suite: s, metric: win_rate, arm: ARM, of: OF, value: VALUE, tolerance: 1e-9}\n"
+    lines = [
+        golden.replace("ARM", arm).replace("OF", of).replace("VALUE", value)
+        for arm, of, value in (("epa", "margin", "0.2"), ("epa", "margin_se", "0.1"), ("dpo", "margin", "0.0"))
+    ]
+    loaded = read_policy(policy_of(tmp_path, more="golden:\n" + "".join(lines)))
+    report = run_gate(loaded, tmp_path / "none", run)
+    assert [result.verdict for result in report.golden] == ["PASS", "PASS", "BREACH"]
+    assert report.golden[2].found is None
+    assert "standard error of the margin" in gate_junit(report)
+
+
+def test_a_statistic_without_rows_is_refused_in_words(tmp_path: Path) -> None:
+    run = run_of(tmp_path / "run", rows_of({1: BEFORE}))
+    _, board = read_run(run)
+    statistic = board.tables[0].model_copy(update={"metric": "lc_win_rate"})
+    (run / BOARD).write_text(to_json(board.model_copy(update={"tables": (*board.tables, statistic)})))
+    loaded = read_policy(policy_of(tmp_path, check(metric="lc_win_rate")))
+    baseline_of(tmp_path / "old.jsonl", run)
+    for ask in (run_gate, update_baseline):
+        with pytest.raises(ConfigError, match=r"policy\.yaml:2.*`lc_win_rate` is fitted to all prompts together"):
+            ask(loaded, tmp_path / "old.jsonl", run)
+
+
+def test_a_baseline_holds_what_the_checks_compare(tmp_path: Path) -> None:
+    rows = [*rows_of({1: BEFORE}), *rows_of({1: BEFORE}, metric="tokens"), *rows_of({1: BEFORE}, suite="t")]
+    run, path = run_of(tmp_path / "run", rows), tmp_path / "b.jsonl"
+    update_baseline(read_policy(policy_of(tmp_path, check())), path, run)
+    assert {(row.suite, row.metric) for row in read_baseline(path)[0]} == {("s", "win_rate")}
+    wider = read_policy(policy_of(tmp_path, check(), check(suite="t")))
+    with pytest.raises(ConfigError, match="the baseline has no suite `t`"):
+        run_gate(wider, path, run)
 
 
 def test_what_has_no_pair_is_counted_and_too_much_of_it_is_inconclusive(tmp_path: Path) -> None:

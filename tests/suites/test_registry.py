@@ -17,6 +17,7 @@ SHIPPED = [
     "displacement",
     "embedded_pairwise",
     "generation",
+    "golden",
     "kl",
     "linearity",
     "llmbar",
