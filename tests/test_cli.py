@@ -27,6 +27,7 @@ VERBS = (
     "score",
     "table",
     "push",
+    "trend",
     "explain",
     "diff",
     "gc",
@@ -67,7 +68,7 @@ def test_help_of_a_verb(verb: str, workplace: "Workplace") -> None:
     done = workplace.run(verb, "--help")
     assert done.returncode == 0
     assert "--json" in done.stdout
-    assert ("SWEEP" in done.stdout) == (verb not in ("explain", "diff", "gc", "suites", "losses", "published"))
+    assert ("SWEEP" in done.stdout) == (verb not in ("explain", "diff", "gc", "suites", "losses", "published", "trend"))
 
 
 @pytest.mark.parametrize(

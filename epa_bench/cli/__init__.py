@@ -30,6 +30,7 @@ from epa_bench.cli import (
     simulate,
     study,
     sweeps,
+    trend,
 )
 from epa_bench.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, EpaBenchError
 from epa_bench.execution.launcher import is_follower
@@ -56,6 +57,7 @@ app.command()(compare.compare)
 app.command(epilog=gate.EPILOG)(gate.gate)
 app.command()(power.power)
 app.command()(simulate.simulate)
+app.command()(trend.trend)
 app.command()(provenance.explain)
 app.command()(provenance.diff)
 app.command()(provenance.gc)

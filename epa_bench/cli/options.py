@@ -19,6 +19,13 @@ MirrorFolder = Annotated[
 ]
 SuiteFolders = Annotated[list[Path], typer.Option("--suites", metavar="DIR", help="A folder of further suites.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a sweep's run: runs/NAME.")]
+LeaderboardHistory = Annotated[
+    Path,
+    typer.Argument(metavar="LEADERBOARD", help="leaderboards/NAME.json with its git history, or a folder of such."),
+]
+OnlySuite = Annotated[str | None, typer.Option("--suite", metavar="NAME", help="Only this suite.")]
+OnlyMetric = Annotated[str | None, typer.Option("--metric", metavar="NAME", help="This one, not the headline's.")]
+OnlyArm = Annotated[str | None, typer.Option("--arm", metavar="NAME", help="Only this arm.")]
 RewardMetric = Annotated[str, typer.Option("--reward", metavar="SUITE.METRIC", help="What is gained.")]
 KlMetric = Annotated[str, typer.Option("--kl", metavar="SUITE.METRIC", help="What it costs.")]
 BaselineMethod = Annotated[str, typer.Option("--baseline", metavar="METHOD", help="Compare the others with it.")]

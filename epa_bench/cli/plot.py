@@ -9,7 +9,11 @@ from epa_bench.cli.options import (
     BaselineMethod,
     JsonPath,
     KlMetric,
+    LeaderboardHistory,
     LeaderboardsFolder,
+    OnlyArm,
+    OnlyMetric,
+    OnlySuite,
     Overrides,
     RewardMetric,
     RunFolder,
@@ -86,3 +90,21 @@ def margin(
     from epa_bench.pipeline.margin_plot import plot_margin
 
     show_rows(plot_margin(run_folder, leaderboards, form), json_path, stated=("plot",))
+
+
+@plot.command()
+def trend(
+    leaderboard: LeaderboardHistory,
+    suite: OnlySuite = None,
+    metric: OnlyMetric = None,
+    arm: OnlyArm = None,
+    form: OnlyFormat = None,
+    json_path: JsonPath = None,
+) -> None:
+    """Margins over the versions of a leaderboard, a panel a metric."""
+    from epa_bench.leaderboard.history import board_versions
+    from epa_bench.leaderboard.trend import trend_of
+    from epa_bench.pipeline.trend_plot import plot_trend
+
+    found = trend_of(board_versions(leaderboard), suite=suite, metric=metric, arm=arm)
+    show_rows(plot_trend(found, leaderboard, form), json_path, stated=("plot",))
