@@ -1,5 +1,6 @@
 """What a training leaves, and its arguments."""
 
+import json
 from pathlib import Path
 
 import pytest
