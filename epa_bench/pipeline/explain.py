@@ -1,7 +1,7 @@
 """From a number of a table back to everything it was made of, with a mark on what would be made otherwise today."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,6 +18,9 @@ from epa_bench.pipeline.cells import SweepCells
 from epa_bench.pipeline.run import load_cells
 from epa_bench.pipeline.run_cells import ResultCells, RunCells, open_cell, read_run_cells
 from epa_bench.suites.registry import Registry
+
+Origin = tuple[str, str, int]
+"""Suite, arm and seed of a result."""
 
 
 class Link(Record):
@@ -89,7 +92,8 @@ def explain(
     own = rows[(rows["suite"] == suite) & (rows["metric"] == metric) & (rows["arm"] == arm)]
     own = own if seed is None else own[own["seed"] == seed]
     values = own["value"].dropna().tolist()
-    chain, unchecked = _chain(folder, listed, chosen, suites)
+    today, unchecked = _compared(folder, suites)
+    links = chain(folder, listed, chosen, today)
     mean = fmean(values) if values else None
     return Explanation(
         run=str(folder),
@@ -103,7 +107,7 @@ def explain(
         failed=len(own) - len(values),
         margin=result.margin.model_dump(mode="json") if result.margin and seed is None else None,
         roots=tuple(digest for each in chosen for digest in each.cells),
-        links=tuple(chain.values()),
+        links=tuple(links.values()),
         remarks=(*_written_otherwise(place, folder), *unchecked),
         commit=checkout_commit(),
     )
@@ -123,18 +127,21 @@ def _written_otherwise(place: Path, folder: Path) -> Iterator[str]:
         yield f"{place} is not the table of {folder} as it is now: stale, or of another run; write it again"
 
 
-def _chain(
-    folder: Path, listed: RunCells, chosen: list[ResultCells], suites: Registry
-) -> tuple[dict[str, Link], list[str]]:
-    """Links by digest, and why they could not be compared with today, if so."""
+def chain(
+    folder: Path, listed: RunCells, chosen: Iterable[ResultCells], today: Mapping[Origin, Sequence[CellSpec | None]]
+) -> dict[str, Link]:
+    """Every cell that some results were made of, by digest, what it was made of after it.
+
+    `today`: what the cells of a result would be now; nothing is stale where it is not said. Raises StoreError.
+    """
     links: dict[str, Link] = {}
 
-    def visit(digest: str, today: CellSpec | None) -> None:
+    def visit(digest: str, now: CellSpec | None) -> None:
         if digest in links:
             return
         manifest = open_cell(folder, listed, digest).manifest
         recipe = manifest.recipe
-        changed = () if today is None or today.digest == digest else tuple(_changes(recipe, today))
+        changed = () if now is None or now.digest == digest else tuple(_changes(recipe, now))
         links[digest] = Link(
             digest=digest,
             step=recipe["step"],
@@ -145,21 +152,24 @@ def _chain(
             stale=changed,
         )
         for name, needed in recipe["inputs"].items():
-            visit(needed, None if today is None else today.inputs.get(name))
+            visit(needed, None if now is None else now.inputs.get(name))
 
-    try:
-        now = _today(load_cells(read_document(folder / "sweep.yaml"), [], suites)[1])
-        unchecked = []
-    except EpaBenchError as error:
-        now, unchecked = {}, [f"not compared with what is here today: {error}"]
     for result in chosen:
-        specs = now.get((result.suite, result.arm, result.seed), (None,) * len(result.cells))
-        for digest, today in zip(result.cells, specs, strict=False):
-            visit(digest, today)
-    return links, unchecked
+        specs = today.get((result.suite, result.arm, result.seed), (None,) * len(result.cells))
+        for digest, spec in zip(result.cells, specs, strict=False):
+            visit(digest, spec)
+    return links
 
 
-def _today(cells: SweepCells) -> dict[tuple[str, str, int], tuple[CellSpec | None, ...]]:
+def _compared(folder: Path, suites: Registry) -> tuple[Mapping[Origin, Sequence[CellSpec | None]], list[str]]:
+    """The run's cells as they would be today, and why they are not known, if so."""
+    try:
+        return _today(load_cells(read_document(folder / "sweep.yaml"), [], suites)[1]), []
+    except EpaBenchError as error:
+        return {}, [f"not compared with what is here today: {error}"]
+
+
+def _today(cells: SweepCells) -> dict[Origin, tuple[CellSpec | None, ...]]:
     return {
         (result.suite, result.checkpoint.arm_name, result.checkpoint.seed): (result.cell, *result.beside)
         for result in cells.results

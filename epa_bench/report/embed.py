@@ -11,7 +11,12 @@ _ESCAPES = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u202
 
 def embedded_json(value: Any) -> str:
     """JSON that may stand in a script element or a script file: no `</script>`, no `<!--`, no line separator."""
-    return escaped_json(json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
+    return escaped_json(plain_json(value))
+
+
+def plain_json(value: Any) -> str:
+    """Compact JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
 def escaped_json(text: str) -> str:

@@ -10,12 +10,22 @@ from markupsafe import Markup
 
 from epa_bench import __version__
 from epa_bench.core.one_line import one_line
-from epa_bench.report.embed import embedded_json, escaped_json, script_hash
+from epa_bench.report.embed import embedded_json, escaped_json, plain_json, script_hash
 from epa_bench.report.section import Section
 
 _FOLDER = Path(__file__).parent
 _STYLES = ("page.css", "table.css", "answers.css", "print.css")
-_SCRIPTS = ("page.js", "charts.js", "table.js", "provenance.js", "text.js", "diff.js", "list.js", "answers.js")
+_SCRIPTS = (
+    "page.js",
+    "charts.js",
+    "table.js",
+    "provenance.js",
+    "text.js",
+    "diff.js",
+    "list.js",
+    "answer.js",
+    "answers.js",
+)
 
 _INLINE_BYTES = 3_000_000
 """Chunks of data that are together larger than this go to files: with Plotly's 4.8 MB the page stays below 10 MB."""
@@ -108,5 +118,6 @@ def _environment() -> Environment:
     )
     environment.filters["line"] = one_line
     environment.filters["json_script"] = lambda value: Markup(embedded_json(value))
+    environment.filters["tojson_text"] = plain_json
     environment.filters["json_text"] = lambda text: Markup(escaped_json(text))
     return environment

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from epa_bench.judges.asking import error_kind
 from epa_bench.leaderboard.board import REFERENCE_METHOD, ArmResult, Leaderboard, Margin, MetricTable
-from epa_bench.leaderboard.cells import SIGN, TIMES, Verdict, margin_cells, metric_name, percent, verdict
+from epa_bench.leaderboard.cells import TIMES, Verdict, margin_cells, metric_name, percent, verdict
 from epa_bench.leaderboard.display import Grid, headline_grid
 from epa_bench.report.loaded import LoadedRun
 from epa_bench.report.section import Chart, Section, Table
@@ -25,7 +25,6 @@ class Finding:
     arm: str
     against: str
     metric: str
-    sign: str
     reading: str
     margin: str
     details: str
@@ -105,7 +104,6 @@ def _finding(run: LoadedRun, table: MetricTable, result: ArmResult, margin: Marg
         arm=result.arm,
         against=margin.against or "",
         metric=metric_name(table),
-        sign=SIGN[margin.interval.zero] if margin.interval else "",
         reading=_READING[reading],
         margin=figures,
         details=f"{percent(run.board.level)} interval; {over} (prompts {TIMES} seeds: {seeds}); {judge}{smallest}",

@@ -1,0 +1,191 @@
+/* Examples: which are listed, and the one that is shown. */
+(() => {
+  const groupsScript = document.getElementById("answers-groups");
+  if (!groupsScript) return;
+  const groups = JSON.parse(groupsScript.textContent);
+  const tools = document.getElementById("answers-tools").elements;
+  const counted = document.getElementById("answers-count");
+  let loaded = false;
+  let rows = [];
+  let listed = [];
+  let wanted = location.hash;
+  let shownName = "";
+
+  for (const group of groups) {
+    group.examples = [];
+    group.arms = [...new Set(group.checkpoints.map(([arm]) => arm))];
+  }
+
+  const receive = ({ group, examples }) => {
+    for (const [id, prompt, category, opponent, answers] of examples) {
+      const low = prompt.toLowerCase();
+      const read = answers.map((answer) => answer && {
+        text: answer[0], score: answer[1], error: answer[2], verdict: answer[3], calls: answer[4], low: answer[0].toLowerCase(),
+      });
+      const beside = typeof opponent === "number" ? read[opponent].text : opponent;
+      groups[group].examples.push({ id, prompt, category, opponent: beside, answers: read, low });
+    }
+  };
+
+  const group = () => groups[Number(tools.group.value)];
+
+  const options = (select, values, kept = select.value) => {
+    select.replaceChildren(...values.map(([value, label]) => epaBench.element("option", { value, textContent: epaBench.excerpt(label, 80) })));
+    if (values.some(([value]) => value === kept)) select.value = kept;
+  };
+
+  // [label of the seed, left checkpoint, right checkpoint]: of the same seed, or all with the one an arm has.
+  const pairs = () => {
+    const of = (select) => group().checkpoints.map(([arm, seed], index) => ({ arm, seed, index })).filter((each) => each.arm === group().arms[Number(select.value)]);
+    const [left, right] = [of(tools.left), of(tools.right)];
+    const same = left.flatMap((l) => right.filter((r) => r.seed === l.seed).map((r) => [r.seed, l.index, r.index]));
+    if (same.length) return same;
+    return left.length < right.length ? right.map((r) => [r.seed, left[0].index, r.index]) : left.map((l) => [l.seed, l.index, right[0].index]);
+  };
+
+  // Every prompt and seed of the chosen pair of arms, whatever else is asked for.
+  const gather = () => {
+    rows = [];
+    const chosen = pairs();
+    group().examples.forEach((example, position) => {
+      for (const [seed, l, r] of chosen) {
+        const [left, right] = [example.answers[l], example.answers[r]];
+        if (!left && !right) continue;
+        const both = left?.score != null && right?.score != null;
+        rows.push({ example, seed, left, right, position, change: both ? right.score - left.score : null });
+      }
+    });
+  };
+
+  const differs = ({ left, right, change }) => Boolean(change) || left?.verdict !== right?.verdict;
+  const failed = ({ left, right }) => Boolean(left?.error || right?.error) || !left || !right;
+  const KEPT = { all: () => true, disagree: differs, failures: failed };
+  const NONE = -Infinity;
+  const ORDERS = {
+    change: (row) => (row.change === null ? NONE : Math.abs(row.change)),
+    gain: (row) => row.change ?? NONE,
+    loss: (row) => (row.change === null ? NONE : -row.change),
+  };
+
+  const filter = () => {
+    const [seed, category, kept] = [tools.seed.value, tools.category.value, KEPT[tools.show.value]];
+    const needle = tools.search.value.trim().toLowerCase();
+    const holds = ({ example, left, right }) => !needle || example.low.includes(needle) || left?.low.includes(needle) || right?.low.includes(needle);
+    listed = rows.filter((row) => (seed === "all" || String(row.seed) === seed) && (category === "all" || row.example.category === category) && kept(row) && holds(row));
+    const order = ORDERS[tools.order.value];
+    if (order) listed.sort((a, b) => order(b) - order(a) || a.position - b.position || a.seed - b.seed);
+    counted.textContent = `${listed.length} of ${rows.length}${loaded ? "" : ", loading…"}`;
+  };
+
+  const score = (answer) => {
+    if (!answer) return "no row";
+    if (answer.score === null) return answer.error ? "failed" : "no score";
+    return epaBench.shownScore(group(), answer.score);
+  };
+
+  const drawRow = (index) => {
+    const { example, seed, left, right, change } = listed[index];
+    const arrow = change === null || change === 0 ? "=" : change > 0 ? "▲" : "▼";
+    const line = `${score(left)} → ${score(right)} ${change === null ? "⚠" : arrow}`;
+    const about = [line, `seed ${seed}`, example.category].filter(Boolean).join(" · ");
+    return [
+      epaBench.element("span", { className: "about", textContent: epaBench.excerpt(about) }),
+      epaBench.element("span", { className: "prompt", dir: "auto", textContent: epaBench.excerpt(example.prompt) || "(empty prompt)" }),
+    ];
+  };
+
+  const nameOf = (row) => `#answer-${row.example.id}-${row.seed}-${tools.left.value}-${tools.right.value}`;
+
+  const choose = (index) => {
+    const row = listed[index];
+    shownName = nameOf(row);
+    epaBench.showAnswer(group(), row, shownName, [Number(tools.left.value), Number(tools.right.value)]);
+    try { history.replaceState(null, "", shownName); } catch { /* the address stays */ }
+  };
+
+  const list = epaBench.virtualList(document.getElementById("answers-list"), drawRow, choose);
+
+  // Lists anew; the example that is shown stays shown where it still is in the list.
+  const refresh = () => {
+    filter();
+    const place = listed.findIndex((row) => nameOf(row) === shownName);
+    list.resize(listed.length, place);
+    if (place >= 0) return;
+    shownName = "";
+    epaBench.showAnswer(group(), listed[0] ?? null, listed[0] ? nameOf(listed[0]) : "", [Number(tools.left.value), Number(tools.right.value)]);
+    if (listed[0]) list.resize(listed.length, 0);
+  };
+
+  const arrange = () => {
+    const seeds = [...new Set(pairs().map(([seed]) => String(seed)))];
+    options(tools.seed, [["all", "all"], ...seeds.map((seed) => [seed, seed])]);
+    const categories = [...new Set(group().examples.map((example) => example.category))].filter(Boolean).sort();
+    options(tools.category, [["all", "all"], ...categories.map((name) => [name, name])]);
+    gather();
+    refresh();
+  };
+
+  const openGroup = (left = group().arms.indexOf(group().left), right = group().arms.indexOf(group().right)) => {
+    const arms = group().arms.map((arm, index) => [String(index), arm]);
+    options(tools.left, arms, String(left));
+    options(tools.right, arms, String(right));
+    arrange();
+  };
+
+  // Shows the example that an address names. Until all chunks are there it may still come.
+  const follow = (hash) => {
+    const [, id, seed, left, right] = /^#answer-([0-9a-f]{12})-(-?\d+)-(\d+)-(\d+)$/.exec(hash) ?? [];
+    const number = groups.findIndex((each) => id && each.examples.some((example) => example.id === id));
+    if (number < 0) return false;
+    tools.group.value = String(number);
+    Object.assign(tools.show, { value: "all" });
+    Object.assign(tools.order, { value: "asked" });
+    tools.search.value = "";
+    openGroup(left, right);
+    tools.seed.value = tools.category.value = "all";
+    refresh();
+    const place = listed.findIndex((row) => row.example.id === id && String(row.seed) === seed);
+    if (place < 0) return false;
+    list.choose(place);
+    document.getElementById("answers").scrollIntoView();
+    return true;
+  };
+
+  options(tools.group, groups.map((each, index) => [String(index), `${groups.length > 1 && new Set(groups.map((g) => g.run)).size > 1 ? `${each.run} · ` : ""}${each.suite}`]));
+  tools.group.addEventListener("change", () => openGroup());
+  for (const name of ["left", "right"]) tools[name].addEventListener("change", arrange);
+  for (const name of ["seed", "show", "category", "order"]) tools[name].addEventListener("change", refresh);
+  let typing = 0;
+  tools.search.addEventListener("input", () => {
+    cancelAnimationFrame(typing);
+    typing = requestAnimationFrame(refresh);
+  });
+  document.getElementById("answers-tools").addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("hashchange", () => follow(location.hash));
+
+  const KEYS = { j: () => 1, k: () => -1, ArrowDown: () => 1, ArrowUp: () => -1, PageDown: list.page, PageUp: () => -list.page(), Home: () => -list.count(), End: list.count };
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
+    const inList = event.target.id === "answers-list";
+    if (KEYS[event.key] && (inList || event.key.length === 1)) list.move(KEYS[event.key]());
+    else if (event.key === "/") tools.search.focus();
+    else if (event.key === "d") epaBench.toggleDifference();
+    else return;
+    event.preventDefault();
+  });
+
+  openGroup();
+  let first = true;
+  epaBench.chunks("answers", (chunk) => {
+    receive(chunk);
+    if (first) openGroup();
+    first = false;
+  }).catch((error) => {
+    counted.before(epaBench.element("p", { className: "remark", textContent: `${error.message} is missing: keep the folder beside the page` }));
+  }).then(() => {
+    loaded = true;
+    arrange();
+    if (wanted) follow(wanted);
+    document.documentElement.dataset.answers = "loaded";
+  });
+})();
