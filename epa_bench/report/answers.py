@@ -10,6 +10,7 @@ from epa_bench.leaderboard.cells import metric_name
 from epa_bench.report.answer_texts import Answer, sweep_answers
 from epa_bench.report.embed import plain_json
 from epa_bench.report.imported_answers import imported_answers
+from epa_bench.report.leading import compared
 from epa_bench.report.loaded import LoadedRun
 from epa_bench.report.section import NothingToShow, Section, each_run
 
@@ -95,18 +96,10 @@ def _head(group: _Group) -> dict[str, Any]:
 
 
 def _opening(group: _Group) -> tuple[str, str]:
-    """The arms that the page opens with: the baseline's, and of those compared with it the one furthest above."""
+    """The arms that the page opens with: those of the margin that a reader looks at first."""
     arms = list(dict.fromkeys(arm for arm, _ in group.checkpoints))
-    compared = [
-        (result.margin.value, result.margin.against, result.arm)
-        for result in group.table.arms
-        if result.margin and result.margin.value is not None and result.margin.against and result.arm in arms
-    ]
-    if not compared:
-        return arms[0], arms[-1]
-    sign = -1 if group.table.info.better == "lower" else 1
-    _, against, arm = max(compared, key=lambda each: (sign * each[0], each[2]))
-    return against, arm
+    pairs = [(margin.against or "", result.arm) for result, margin in compared(group.run, group.table)]
+    return next((pair for pair in pairs if set(pair) <= set(arms)), (arms[0], arms[-1]))
 
 
 def _examples(group: _Group) -> list[list[Any]]:

@@ -81,7 +81,7 @@ def leaderboard(runs: tuple[LoadedRun, ...]) -> Section:
     data = Leaderboards(
         lines=lines,
         legend=legend(runs[0].board.level),
-        choices={name: values for name, values in choices.items() if len(values) > 1},
+        choices={name: values for name, values in choices.items() if len(values) > 1 or name not in ("run", "suite")},
         cells=tuple(known.get(run.name, {}) for run in runs),
     )
     return Section("leaderboard", "Leaderboard", "leaderboard.html", data, missing)

@@ -4,9 +4,10 @@ from collections import Counter
 from dataclasses import dataclass
 
 from epa_bench.judges.asking import error_kind
-from epa_bench.leaderboard.board import REFERENCE_METHOD, ArmResult, Leaderboard, Margin, MetricTable
+from epa_bench.leaderboard.board import ArmResult, Margin, MetricTable
 from epa_bench.leaderboard.cells import TIMES, Verdict, margin_cells, metric_name, percent, verdict
 from epa_bench.leaderboard.display import Grid, headline_grid
+from epa_bench.report.leading import compared, leading_table
 from epa_bench.report.loaded import LoadedRun
 from epa_bench.report.section import Chart, Section, Table
 
@@ -69,28 +70,9 @@ def _of_run(run: LoadedRun) -> RunSummary:
 
 
 def _findings(run: LoadedRun) -> list[Finding]:
-    """Every arm's margin on the metric that leads: the first of the headline that a judge decided, else the first."""
-    table = _leading(run.board)
-    compared = [(result, result.margin) for result in table.arms if result.margin and result.method != REFERENCE_METHOD]
-    compared.sort(key=lambda pair: (_is_control(run, pair[0]), pair[0].method))
-    return [
-        _finding(run, table, result, margin)
-        for result, margin in compared
-        if margin.value is not None and margin.against is not None
-    ]
-
-
-def _leading(board: Leaderboard) -> MetricTable:
-    headline = [table for table in board.tables if table.info.headline] or list(board.tables)
-    return next((table for table in headline if table.judge is not None), headline[0])
-
-
-def _is_control(run: LoadedRun, result: ArmResult) -> bool:
-    """Methods that are there to explain another come after it; so do those with the baseline's own loss."""
-    methods = (run.sweep or {}).get("methods", {})
-    method = methods.get(result.method, {})
-    baseline = methods.get(run.board.baseline, {})
-    return method.get("control_of") is not None or method.get("loss") == baseline.get("loss", "")
+    """Every arm's margin on the metric that leads."""
+    table = leading_table(run.board)
+    return [_finding(run, table, result, margin) for result, margin in compared(run, table)]
 
 
 def _finding(run: LoadedRun, table: MetricTable, result: ArmResult, margin: Margin) -> Finding:
