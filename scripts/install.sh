@@ -1,6 +1,7 @@
 # Sourced by the other scripts: a virtual environment in .venv with this checkout installed. Skips what is done.
 #   install_into_venv [EXTRA]     e.g. install_into_venv dev
 #   install_vllm                  after it: the vLLM that this machine can run, or a reason why there is none
+#   install_chromium              the browser that opens reports in tests, or a reason why there is none
 PYTHON=${PYTHON:-python3.11}
 command -v "$PYTHON" >/dev/null || PYTHON=python3
 VENV=${VENV:-.venv}
@@ -51,5 +52,24 @@ print(*(n for n in needs if n.name not in ("torchvision", "torchaudio", "torchco
 
 no_vllm() {
     echo "======== NO vLLM: $1. Tests of the vLLM engine will be skipped (with CI=true: fail). ========" >&2
+    return 1
+}
+
+install_chromium() {
+    if command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null; then
+        return
+    fi
+    if ! command -v apt-get >/dev/null; then
+        no_chromium "it is not installed, and there is no apt-get to install it with"
+    elif [ "$(id -u)" != 0 ]; then
+        no_chromium "it is not installed, and only root may (apt-get install chromium)"
+    else
+        { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } \
+            >/dev/null || no_chromium "apt-get could not install it"
+    fi
+}
+
+no_chromium() {
+    echo "======== NO CHROMIUM: $1. Tests of reports in a browser will be skipped (with CI=true: fail). ========" >&2
     return 1
 }

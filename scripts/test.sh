@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 . scripts/install.sh
 install_into_venv dev
 install_vllm || true
+install_chromium || true
 "$VENV/bin/ruff" format --check .
 "$VENV/bin/ruff" check .
 "$VENV/bin/lint-imports"

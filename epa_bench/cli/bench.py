@@ -55,3 +55,17 @@ def bench_engine(
     report = benchmark_engines(quick, out, say)
     show(lambda console: console.print(to_terminal(report)), report.model_dump_json(indent=2) + "\n", json_path)
     say(f"Tables: {out}")
+
+
+@bench.command("report")
+def bench_report(
+    examples: Annotated[int, typer.Option("--examples", min=10, help="Prompts with two answers each.")] = 20000,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Times the page is opened.")] = 5,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Time a page of many examples in headless Chromium: made, painted, searched, filtered, sorted."""
+    from epa_bench.bench.report import benchmark_report
+
+    show_rows([row.model_dump(mode="json") for row in benchmark_report(examples, rounds, out, say)], json_path)
+    say(f"Table: {out}")

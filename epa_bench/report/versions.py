@@ -14,7 +14,6 @@ class RunVersions:
     run: str
     notes: tuple[str, ...]
     packages: Table
-    steps: Table
     configuration: str
     """The resolved sweep, as YAML; empty where there is none."""
 
@@ -24,12 +23,15 @@ class Versions:
     """What the template reads."""
 
     runs: tuple[RunVersions, ...]
+    steps: dict[str, Table]
+    """Run -> its cells by step, of those whose cells are here."""
 
 
 def versions(runs: tuple[LoadedRun, ...]) -> Section:
     """The section."""
-    found, missing = each_run(runs, _of_run)
-    return Section("versions", "Versions and configuration", "versions.html", Versions(found), missing)
+    steps, missing = each_run([run for run in runs if run.listed], lambda run: (run.name, _steps(run)))
+    data = Versions(tuple(map(_of_run, runs)), dict(steps))
+    return Section("versions", "Versions and configuration", "versions.html", data, missing)
 
 
 def _of_run(run: LoadedRun) -> RunVersions:
@@ -38,7 +40,6 @@ def _of_run(run: LoadedRun) -> RunVersions:
         run=run.name,
         notes=run.board.notes,
         packages=Table(("Package or data", "Version"), tuple(sorted(run.board.versions.items()))),
-        steps=_steps(run),
         configuration=sweep.read_text(encoding="utf-8") if sweep and sweep.is_file() else "",
     )
 

@@ -1,15 +1,16 @@
 """One headless Chromium for the room, and pages in it whose console and requests are watched."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+from epa_bench.bench.browser import open_browser
+from epa_bench.core.errors import ConfigError
 
 
 @dataclass
@@ -41,17 +42,14 @@ def browser() -> Iterator[Any]:
 
     Not for the whole session: while it lives, no other test can run an event loop.
     """
-    if _CHROMIUM is None:
-        message = "no chromium on this machine: apt-get install chromium"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=_CHROMIUM, args=["--no-sandbox"])
+    with ExitStack() as stack:
+        try:
+            started = stack.enter_context(open_browser())
+        except ConfigError as error:
+            if os.environ.get("CI") == "true":
+                pytest.fail(str(error))
+            pytest.skip(str(error))
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from epa_bench.core.digest import digest_of
 from epa_bench.core.files import atomic_write_text, write_records
 from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import GeneratedResponse, Record, ScoreRow, prompt_digest
@@ -25,14 +26,16 @@ class Judged:
 
     text: str
     preferences: tuple[float | None, ...] = (1.25,)
-    """A call each, the first shown second; None where the judge's reply could not be read."""
+    """A call each, the first shown second; None where the judge's reply could not be read. Equal answers need none."""
 
     reasoning: str = "because"
 
     @property
     def preference(self) -> float | None:
         known = [each for each in self.preferences if each is not None]
-        return sum(known) / len(known) if len(known) == len(self.preferences) else None
+        if len(known) < len(self.preferences):
+            return None
+        return sum(known) / len(known) if known else 1.5
 
 
 Examples = Mapping[str, Mapping[tuple[str, int], Judged]]
@@ -111,7 +114,8 @@ def _texts(store: Store, examples: Examples, category: str) -> CellSpec:
         ReferenceAnswer(instruction=prompt, output=f"reference of {prompt[:20]}", generator="gpt", dataset=category)
         for prompt in examples
     ]
-    return _compute(store, "texts", {}, {}, {"reference.jsonl": references}, "texts")
+    prompts = [reference.prompt() for reference in references]
+    return _compute(store, "texts", {}, {}, {"reference.jsonl": references, "prompts.jsonl": prompts}, "texts")
 
 
 def _cells(store: Store, arm: str, seed: int, own: Mapping[str, Judged], texts: CellSpec) -> CellSpec:
@@ -158,7 +162,7 @@ def _compute(
     label: str,
 ) -> CellSpec:
     content = [[record.model_dump(mode="json") for record in records] for records in files.values()]
-    spec = CellSpec(step, {**config, "content": content}, inputs, {"code": "0"}, label)
+    spec = CellSpec(step, {**config, "content": digest_of(content)}, inputs, {"code": "0"}, label)
 
     def work(folder: Path) -> None:
         for name, records in files.items():

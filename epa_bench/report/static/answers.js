@@ -9,7 +9,7 @@
   let rows = [];
   let listed = [];
   let wanted = location.hash;
-  let shownName = "";
+  let shown = null;
 
   for (const group of groups) {
     group.examples = [];
@@ -96,11 +96,14 @@
 
   const nameOf = (row) => `#answer-${row.example.id}-${row.seed}-${tools.left.value}-${tools.right.value}`;
 
+  const show = (row) => {
+    shown = row;
+    epaBench.showAnswer(group(), row, row && nameOf(row), [Number(tools.left.value), Number(tools.right.value)]);
+  };
+
   const choose = (index) => {
-    const row = listed[index];
-    shownName = nameOf(row);
-    epaBench.showAnswer(group(), row, shownName, [Number(tools.left.value), Number(tools.right.value)]);
-    try { history.replaceState(null, "", shownName); } catch { /* the address stays */ }
+    show(listed[index]);
+    try { history.replaceState(null, "", nameOf(shown)); } catch { /* the address stays */ }
   };
 
   const list = epaBench.virtualList(document.getElementById("answers-list"), drawRow, choose);
@@ -108,12 +111,9 @@
   // Lists anew; the example that is shown stays shown where it still is in the list.
   const refresh = () => {
     filter();
-    const place = listed.findIndex((row) => nameOf(row) === shownName);
-    list.resize(listed.length, place);
-    if (place >= 0) return;
-    shownName = "";
-    epaBench.showAnswer(group(), listed[0] ?? null, listed[0] ? nameOf(listed[0]) : "", [Number(tools.left.value), Number(tools.right.value)]);
-    if (listed[0]) list.resize(listed.length, 0);
+    const place = listed.indexOf(shown);
+    if (place < 0) show(listed[0] ?? null);
+    list.resize(listed.length, listed.length ? Math.max(0, place) : -1);
   };
 
   const arrange = () => {
@@ -122,6 +122,9 @@
     const categories = [...new Set(group().examples.map((example) => example.category))].filter(Boolean).sort();
     options(tools.category, [["all", "all"], ...categories.map((name) => [name, name])]);
     gather();
+    const before = shown;
+    shown = rows.find((row) => row.example === before?.example && row.seed === before.seed) ?? null;
+    if (shown) show(shown);
     refresh();
   };
 
