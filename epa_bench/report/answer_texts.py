@@ -3,9 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import GeneratedResponse, Prompt, Verdict
-from epa_bench.core.store import Cell
 from epa_bench.judges.records import GameVerdict, MatchVerdict, OrderVerdict, PairwiseVerdict, RatingVerdict, Reply
 from epa_bench.pipeline.run_cells import ResultCells
 from epa_bench.report.loaded import LoadedRun

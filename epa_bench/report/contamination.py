@@ -3,9 +3,9 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Preference
-from epa_bench.core.store import Cell
 from epa_bench.data.contamination import Overlap, find_overlaps
 from epa_bench.report.loaded import LoadedRun
 from epa_bench.report.section import NothingToShow, Section, Table, each_run

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from epa_bench.config.judge import Prices
+from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Verdict
-from epa_bench.core.store import Cell
 from epa_bench.judges.asking import error_kind
 from epa_bench.judges.cost import dollars_of
 from epa_bench.judges.pair_summary import PairwiseSummary, summarise_pairs
