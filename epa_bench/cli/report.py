@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from epa_bench.cli.options import JsonPath, RunsFolder
-from epa_bench.cli.output import say, show_rows
+from epa_bench.cli.output import say, show
 
 
 def report(
@@ -21,6 +21,8 @@ def report(
     from epa_bench.report.write import write_report
 
     written = write_report(places, runs, out)
-    show_rows([written.model_dump(mode="json", exclude={"missing"})], json_path)
+    beside = f", and {len(written.files)} files beside it that it needs" if written.files else ""
+    line = f"{written.page}: {written.bytes / 1e6:.1f} MB{beside}"
+    show(lambda console: console.print(line, soft_wrap=True), written.model_dump_json(indent=2) + "\n", json_path)
     for reason in written.missing:
         say(f"not shown: {reason}")

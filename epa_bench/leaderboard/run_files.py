@@ -34,7 +34,10 @@ def read_run(folder: Path) -> tuple[pd.DataFrame, Leaderboard]:
     try:
         board = Leaderboard.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise StoreError(f"no {BOARD} in {folder}: expected the folder of a run whose table was written") from error
+        raise StoreError(
+            f"no {BOARD} in {folder}: expected the folder of a run whose table was written; finish its sweep with "
+            "`epa-bench run`, or write the table of a finished one with `epa-bench table`"
+        ) from error
     except ValidationError as error:
         raise StoreError(f"{path} is damaged; write the run's table again") from error
     return read_frame([folder / ROWS]), board

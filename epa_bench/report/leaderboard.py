@@ -125,7 +125,7 @@ def _lines(number: int, run: LoadedRun) -> Iterator[Line]:
                 margin=Shown(_margin_text(result, figures), result.margin.value if result.margin else None),
                 mde=Shown(mde, result.margin.mde if result.margin else None),
                 against=(result.margin.against or "none") if result.margin else "",
-                n=over or counts(result.score),
+                n=over if result.margin and result.margin.value is not None else counts(result.score),
                 n_failed=result.n_failed,
                 seeds=result.score.seeds,
                 verdict=verdict(result.margin, table.info),

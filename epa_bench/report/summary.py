@@ -14,7 +14,7 @@ from epa_bench.report.section import Chart, Section, Table
 _READING = {
     "better": "better than",
     "worse": "worse than",
-    "undecided": "not told apart from",
+    "undecided": "not distinguishable from",
 }
 
 
@@ -77,9 +77,11 @@ def _findings(run: LoadedRun) -> list[Finding]:
 
 def _finding(run: LoadedRun, table: MetricTable, result: ArmResult, margin: Margin) -> Finding:
     reading = verdict(margin, table.info)
-    figures, mde, over = margin_cells(margin, table.info)
+    figures, mde, _ = margin_cells(margin, table.info)
     judge = f"judged by {table.judge}" if table.judge else "no judge"
     seeds = ", ".join(str(seed) for seed in margin.seeds)
+    over = f"{margin.n_prompts} prompts {TIMES} {len(margin.seeds)} seeds ({seeds})"
+    left_out = f", {margin.n_left_out} prompts left out" if margin.n_left_out else ""
     smallest = f"; a true margin of {mde} is found with probability .8" if mde else ""
     return Finding(
         run=run.name,
@@ -88,7 +90,7 @@ def _finding(run: LoadedRun, table: MetricTable, result: ArmResult, margin: Marg
         metric=metric_name(table),
         reading=_READING[reading],
         margin=figures,
-        details=f"{percent(run.board.level)} interval; {over} (prompts {TIMES} seeds: {seeds}); {judge}{smallest}",
+        details=f"{percent(run.board.level)} interval over {over}{left_out}; {judge}{smallest}",
         verdict=reading,
     )
 

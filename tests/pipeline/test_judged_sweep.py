@@ -6,6 +6,8 @@ from collections import Counter
 
 import pytest
 
+from epa_bench.report.answers import answers as answers_section
+from epa_bench.report.loaded import load_run
 from tests.judge_server import Asked, Fault, JudgeServer
 from tests.pipeline.published import (
     CHECKPOINTS,
@@ -144,6 +146,29 @@ def test_matches_in_both_orders(judged: Judged) -> None:
         (arm, m) for arm in ("dpo", "epa-1-1-2") for m in ("win_rate_adjusted", "order_inconsistency")
     }
     assert "the orders name different winners in" in workplace.tables()["mini.md"].decode()
+    examples = _examples_of_page(workplace, "mini")["mt_bench"]
+    assert len(examples) == 2 * len(QUESTIONS)
+    for _, prompt, category, opponent, answers in examples:
+        assert prompt
+        assert category
+        assert isinstance(opponent, str)
+        for _, _, error, verdict, calls in answers:
+            assert error is None
+            assert verdict in ("wins", "loses", "draw")
+            assert [(order, "I say [[" in reasoning) for order, _, reasoning in calls] == [
+                ("shown second", True),
+                ("shown first", True),
+            ]
+
+
+def _examples_of_page(workplace: "Workplace", name: str) -> dict[str, list[Any]]:
+    """Suite -> the examples that the run's report shows."""
+    runs = workplace.folder / "runs"
+    section = answers_section((load_run(runs / name, runs),))
+    found: dict[str, list[Any]] = {}
+    for chunk in map(json.loads, section.chunks):
+        found.setdefault(section.data.groups[chunk["group"]]["suite"], []).extend(chunk["examples"])
+    return found
 
 
 def test_exports_of_a_sweep(judged: Judged) -> None:
@@ -166,6 +191,20 @@ def test_exports_of_a_sweep(judged: Judged) -> None:
             if (row["suite"], row["metric"], row["arm"]) == (suite, metric, "dpo")
         ]
         assert models["dpo-seed-1"][key] == pytest.approx(scale * sum(ours) / len(ours), abs=1e-9)
+    examples = _examples_of_page(workplace, "mini")
+    assert {suite: len(of) for suite, of in examples.items()} == {
+        "alpaca_eval_2": PROMPTS,
+        "mt_bench": 2 * len(QUESTIONS),
+    }
+    ratings = {answer[3] for example in examples["mt_bench"] for answer in example[4]}
+    assert all(rating.startswith("rated ") for rating in ratings)
+    # An import of what was exported shows the same texts, verdicts and scores.
+    imported_examples = _examples_of_page(workplace, "alpaca-eval")["alpaca_eval_2"]
+    shown = [
+        {(example[1], *answer[:4]) for example in of for answer in example[4]}
+        for of in (examples["alpaca_eval_2"], imported_examples)
+    ]
+    assert shown[0] == shown[1]
 
 
 def test_missing_sources_are_named_before_anything_is_trained(judged: Judged) -> None:

@@ -131,3 +131,14 @@ def test_the_policy_refuses_a_script_that_got_in(open_page: OpenPage, hostile_pa
     assert opened.page.evaluate("window.ran") is None
     assert any("Content Security Policy" in error for error in opened.errors)
     opened.errors.clear()
+
+
+def test_a_file_that_is_missing_beside_the_page_is_told(
+    open_page: OpenPage, hostile_page: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "alone.html").write_bytes(hostile_page.read_bytes())
+    opened = open_page(tmp_path / "alone.html")
+    opened.loaded()
+    assert "hostile_files/answers-0001.js" in opened.page.get_by_role("alert").inner_text()
+    assert opened.page.locator("#answers-count").inner_text() == "0 of 0"
+    opened.errors.clear()

@@ -183,9 +183,11 @@
     receive(chunk);
     if (first) openGroup();
     first = false;
-  }).catch((error) => {
-    counted.before(epaBench.element("p", { className: "remark", textContent: `${error.message} is missing: keep the folder beside the page` }));
-  }).then(() => {
+  }).then((missing) => {
+    if (missing.length) {
+      const told = `Missing beside the page, with their examples: ${missing.join(", ")}`;
+      document.getElementById("answers-tools").before(epaBench.element("p", { className: "error", role: "alert", textContent: told }));
+    }
     loaded = true;
     arrange();
     if (wanted) follow(wanted);

@@ -17,18 +17,20 @@ const epaBench = (() => {
   };
 
   const loadFile = (name) => new Promise((done, failed) => {
-    const script = element("script", { src: name, onload: done, onerror: () => failed(new Error(name)) });
+    const script = element("script", { src: name, onload: done, onerror: failed });
     document.head.append(script);
   }).finally(() => new Promise((next) => setTimeout(next)));
 
-  // Hands every chunk of a section to `listener`; resolves when all were, and rejects where a file is missing.
+  // Hands every chunk of a section to `listener`; resolves to the names of files that are missing when all were.
   const chunks = async (anchor, listener) => {
     listeners[anchor] = listener;
     (waiting[anchor] ?? []).forEach(listener);
     const here = `[data-section="${anchor}"]`;
     for (const script of document.querySelectorAll(`script.chunk${here}`)) listener(JSON.parse(script.textContent));
     const files = document.querySelector(`script.chunk-files${here}`);
-    for (const name of files ? JSON.parse(files.textContent) : []) await loadFile(name);
+    const missing = [];
+    for (const name of files ? JSON.parse(files.textContent) : []) await loadFile(name).catch(() => missing.push(name));
+    return missing;
   };
 
   return { element, receive, chunks };
