@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -19,6 +20,9 @@ from tests.pipeline.published import (
     rows_of,
     say,
 )
+
+if TYPE_CHECKING:
+    from tests.conftest import Workplace
 
 
 def test_both_benchmarks_through_a_judge_that_misbehaves(judged: Judged) -> None:
