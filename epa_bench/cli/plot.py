@@ -14,69 +14,88 @@ from epa_bench.cli.options import (
     OnlyArm,
     OnlyMetric,
     OnlySuite,
-    Overrides,
     RewardMetric,
     RunFolder,
-    SuiteFolders,
-    SweepFile,
 )
 from epa_bench.cli.output import show_rows
-from epa_bench.cli.sweeps import open_sweep
 
-plot = typer.Typer(help="Draw what a finished sweep found, as SVG and PNG.", no_args_is_help=True)
+plot = typer.Typer(help="Draw what a finished run found, as SVG and PNG.", no_args_is_help=True)
 
 OnlyFormat = Annotated[Literal["svg", "png"] | None, typer.Option("--format", help="Only this one; by default both.")]
 
 
 @plot.callback()
 def plots() -> None:
-    """Draw what a finished sweep found, as SVG and PNG."""
+    """Draw what a finished run found, as SVG and PNG."""
 
 
 @plot.command()
 def linearity(
-    sweep: SweepFile,
+    run_folder: RunFolder,
     form: OnlyFormat = None,
-    overrides: Overrides = [],
-    suites: SuiteFolders = [],
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
     json_path: JsonPath = None,
 ) -> None:
     """Implicit against gold reward, a panel a checkpoint, with the line of slope 1; and a CSV of the points."""
     from epa_bench.pipeline.linearity_plot import plot_linearity
 
-    show_rows(plot_linearity(open_sweep(sweep, overrides, suites), form), json_path)
+    show_rows(plot_linearity(run_folder, leaderboards, form), json_path)
 
 
 @plot.command()
 def reliability(
-    sweep: SweepFile,
+    run_folder: RunFolder,
     form: OnlyFormat = None,
-    overrides: Overrides = [],
-    suites: SuiteFolders = [],
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
     json_path: JsonPath = None,
 ) -> None:
     """Accuracy of the predicted winner by the confidence in it, a panel a checkpoint; and a CSV of the bins."""
     from epa_bench.pipeline.reliability_plot import plot_reliability
 
-    show_rows(plot_reliability(open_sweep(sweep, overrides, suites), form), json_path)
+    show_rows(plot_reliability(run_folder, leaderboards, form), json_path)
+
+
+@plot.command()
+def training(
+    run_folder: RunFolder,
+    form: OnlyFormat = None,
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
+    json_path: JsonPath = None,
+) -> None:
+    """Loss, rewards, softmax mass, log-probs and speed over training, arms overlaid; and a CSV of the curves."""
+    from epa_bench.pipeline.training_plot import plot_training
+
+    show_rows(plot_training(run_folder, leaderboards, form), json_path, stated=("plot",))
 
 
 @plot.command()
 def frontier(
-    sweep: SweepFile,
+    run_folder: RunFolder,
     reward: RewardMetric = "generation.gold_reward",
     kl: KlMetric = "kl.kl_k3_tokens",
     baseline: BaselineMethod = "dpo",
     form: OnlyFormat = None,
-    overrides: Overrides = [],
-    suites: SuiteFolders = [],
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
     json_path: JsonPath = None,
 ) -> None:
     """Reward against KL, methods connected over beta; and a CSV of the points."""
     from epa_bench.pipeline.frontier_plot import plot_frontier
 
-    opened = open_sweep(sweep, overrides, suites)
-    show_rows(plot_frontier(opened, form, reward=reward, kl=kl, baseline=baseline), json_path, stated=("plot",))
+    rows = plot_frontier(run_folder, leaderboards, form, reward=reward, kl=kl, baseline=baseline)
+    show_rows(rows, json_path, stated=("plot",))
+
+
+@plot.command()
+def length(
+    run_folder: RunFolder,
+    form: OnlyFormat = None,
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
+    json_path: JsonPath = None,
+) -> None:
+    """Win rate against mean length of every arm: whether who wins more also writes more."""
+    from epa_bench.pipeline.length_plot import plot_length
+
+    show_rows(plot_length(run_folder, leaderboards, form), json_path)
 
 
 @plot.command()

@@ -8,8 +8,9 @@ from epa_bench.leaderboard.board import REFERENCE_METHOD, ArmResult, Leaderboard
 from epa_bench.leaderboard.cells import MINUS, TIMES, margin_cells, metric_name, percent
 from epa_bench.leaderboard.run_files import read_run
 from epa_bench.pipeline.plot_files import write_figure
-from epa_bench.plots.forest import Effect, ForestPanel, forest_figure
+from epa_bench.plots.forest import forest_figure
 from epa_bench.plots.paper import Format
+from epa_bench.plots.series import Effect, Forest, ForestPanel
 
 
 def plot_margin(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
@@ -19,16 +20,7 @@ def plot_margin(run_folder: Path, leaderboards: Path, only: Format | None) -> li
     a margin.
     """
     _, board = read_run(run_folder)
-    figure = forest_figure(
-        margin_panels(board),
-        title=f"{board.title}: margins over {board.baseline}",
-        caption=(
-            f"Lines: {percent(board.level)} intervals over seeds and prompts († prompts only, ‡ seeds only), not "
-            "corrected for the number of margins. Beside them the margin, its interval, and paired prompts "
-            f"{TIMES} seeds. Hollow: no interval. Grey: effects that are found with a probability below .8."
-        ),
-    )
-    plot = write_figure(figure, leaderboards / f"{run_folder.name}.margins", only)
+    plot = write_figure(forest_figure(margin_series(board)), leaderboards / f"{run_folder.name}.margins", only)
     return [
         {"suite": table.suite, "metric": table.metric, "arm": result.arm, "margin": margin.value, "plot": plot}
         for table, results in _compared(board)
@@ -36,13 +28,21 @@ def plot_margin(run_folder: Path, leaderboards: Path, only: Format | None) -> li
     ]
 
 
-def margin_panels(board: Leaderboard) -> list[ForestPanel]:
+def margin_series(board: Leaderboard) -> Forest:
     """The headline metrics, or all where none is marked. A panel a unit; a metric without a unit has its own."""
     groups: dict[str, list[tuple[str, list[Effect]]]] = {}
     for table, results in _compared(board):
         effects = [_effect(result, margin, table.info) for result, margin in results]
         groups.setdefault(table.info.unit or table.info.label, []).append((metric_name(table), effects))
-    return [ForestPanel(f"margin ({scale})", of_unit) for scale, of_unit in groups.items()]
+    return Forest(
+        title=f"{board.title}: margins over {board.baseline}",
+        panels=[ForestPanel(f"margin ({scale})", of_unit) for scale, of_unit in groups.items()],
+        caption=(
+            f"Lines: {percent(board.level)} intervals over seeds and prompts († prompts only, ‡ seeds only), not "
+            "corrected for the number of margins. Beside them the margin, its interval, and paired prompts "
+            f"{TIMES} seeds. Hollow: no interval. Grey: effects that are found with a probability below .8."
+        ),
+    )
 
 
 def _compared(board: Leaderboard) -> list[tuple[MetricTable, list[tuple[ArmResult, Margin]]]]:

@@ -1,17 +1,13 @@
-"""Where plots go and what they are of: files beside the leaderboards, checkpoints of a suite's kind."""
+"""Figures and their points as files."""
 
 import csv
 import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Literal
 
 from matplotlib.figure import Figure
 
-from epa_bench.core.errors import ConfigError
 from epa_bench.core.files import atomic_write_bytes, atomic_write_text
-from epa_bench.pipeline.cells import Result
-from epa_bench.pipeline.run import Run
 from epa_bench.plots.paper import Format, figure_bytes
 
 
@@ -31,19 +27,3 @@ def write_points(path: Path, header: Sequence[str], rows: Iterable[Sequence[obje
     writer.writerow(header)
     writer.writerows(rows)
     atomic_write_text(path.with_name(f"{path.name}.csv"), text.getvalue())
-
-
-def leaderboard_path(run: Run, name: str) -> Path:
-    """Of a file about this sweep beside its table, without a suffix."""
-    return Path(run.sweep.output.leaderboards) / f"{run.sweep.name}.{name}"
-
-
-def results_of(run: Run, kind: Literal["linearity", "calibration"]) -> dict[str, list[Result]]:
-    """Suite -> its results, of the suites of a kind. Raises ConfigError where the sweep has none."""
-    found: dict[str, list[Result]] = {}
-    for result in run.cells.results:
-        if run.cells.suites[result.suite].kind == kind:
-            found.setdefault(result.suite, []).append(result)
-    if not found:
-        raise ConfigError(f"`suites` names no {kind} suite, so there is nothing to plot; add {kind}: {{}}")
-    return found

@@ -1,7 +1,5 @@
 """Implicit against gold reward of every response, a panel a checkpoint: Figure 1 of the EPA paper."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from matplotlib.axes import Axes
@@ -10,30 +8,20 @@ from matplotlib.lines import Line2D
 
 from epa_bench.core.errors import DataError
 from epa_bench.plots.paper import COLOURS, GREY, INK, legend_below, panel_title, paper_style
-
-Points = Sequence[tuple[float, float]]
-"""(gold reward, implicit reward)."""
+from epa_bench.plots.series import Linearity, LinearityPanel
 
 _COLUMNS = 3
 _WIDTH, _HEIGHT = 2.1, 2.5
 """Inches of a panel with its labels and a title of two lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinearityPanel:
-    """One checkpoint."""
-
-    title: str
-    own: Points
-    mismatched: Points
-
-
 @paper_style()
-def linearity_figure(panels: Sequence[LinearityPanel], caption: str) -> Figure:
+def linearity_figure(linearity: Linearity) -> Figure:
     """All panels on the same axes, each with the line of slope 1 that the RLHF optimum lies on.
 
     Raises DataError without a point.
     """
+    panels = linearity.panels
     if not any(panel.own or panel.mismatched for panel in panels):
         raise DataError("no points to plot: no prompt has three or more responses whose gold scores differ")
     columns = min(len(panels), _COLUMNS)
@@ -45,12 +33,12 @@ def linearity_figure(panels: Sequence[LinearityPanel], caption: str) -> Figure:
         first = first or axes
         handles = _draw(axes, panel)
         axes.set(xlabel="gold reward", ylabel="implicit reward (nats)" if number % columns == 1 % columns else "")
-    legend_below(figure, handles, ["own responses", "mismatched responses", "slope 1"], caption)
+    legend_below(figure, handles, ["own responses", "mismatched responses", "slope 1"], linearity.caption)
     return figure
 
 
 def _draw(axes: Axes, panel: LinearityPanel) -> list[Line2D]:
-    axes.set_title(panel_title(panel.title))
+    axes.set_title(panel_title(f"{panel.arm}, seed {panel.seed}", panel.note))
     axes.set_box_aspect(1)
     # Own responses, of which there are fewer, over the others.
     kinds = ((panel.own, "o", COLOURS[0], 2.2), (panel.mismatched, "x", COLOURS[1], 2.1))

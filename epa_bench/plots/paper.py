@@ -74,9 +74,9 @@ def series_looks() -> Iterator[tuple[str, str]]:
     return zip(cycle(COLOURS), cycle(MARKERS), strict=False)
 
 
-def panel_title(text: str) -> str:
-    """In as many lines as a panel of two inches needs."""
-    return fill(one_line(text), width=32)
+def panel_title(*texts: str) -> str:
+    """Each in as many lines as a panel of two inches needs."""
+    return "\n".join(fill(one_line(text), width=32) for text in texts)
 
 
 def legend_below(figure: Figure, handles: Sequence[Artist], labels: Sequence[str], caption: str) -> None:

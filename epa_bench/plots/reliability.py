@@ -1,7 +1,5 @@
 """Reliability diagrams: how often the predicted winner is right, by the confidence in it, a panel a checkpoint."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from math import ceil
 
 from matplotlib.artist import Artist
@@ -11,32 +9,21 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from epa_bench.core.errors import DataError
-from epa_bench.core.one_line import one_line
 from epa_bench.plots.paper import COLOURS, GREY, INK, LIGHT, legend_below, panel_title, paper_style
-from epa_bench.suites.calibration import ReliabilityBin
+from epa_bench.plots.series import Reliability, ReliabilityPanel
 
 _COLUMNS = 3
 _LEFT = 7 / 15
 """Lower edge of the first bin that a confidence, which is .5 or more, can be in."""
 
 
-@dataclass(frozen=True, slots=True)
-class ReliabilityPanel:
-    """One checkpoint."""
-
-    title: str
-    note: str
-    """On a line of its own: how many pairs, and the error."""
-
-    bins: Sequence[ReliabilityBin]
-
-
 @paper_style()
-def reliability_figure(panels: Sequence[ReliabilityPanel], caption: str) -> Figure:
+def reliability_figure(reliability: Reliability) -> Figure:
     """Over the pairs in each bin, accuracy as a bar and a dot at mean confidence; on the diagonal they agree.
 
     Guo et al. 2017, arXiv 1706.04599, Figure 1. Raises DataError without a pair.
     """
+    panels = reliability.panels
     if not any(panel.bins for panel in panels):
         raise DataError("no pairs to plot: no two responses of a prompt have gold scores that differ")
     columns = min(len(panels), _COLUMNS)
@@ -46,14 +33,14 @@ def reliability_figure(panels: Sequence[ReliabilityPanel], caption: str) -> Figu
     for part, panel in zip(parts, panels, strict=False):
         upper, lower = part.subplots(2, 1, sharex=True, height_ratios=(3, 1))
         handles = _draw(upper, lower, panel)
-    legend_below(figure, handles, ["accuracy", "at mean confidence", "calibrated"], caption)
+    legend_below(figure, handles, ["accuracy", "at mean confidence", "calibrated"], reliability.caption)
     return figure
 
 
 def _draw(upper: Axes, lower: Axes, panel: ReliabilityPanel) -> list[Artist]:
     lows, widths = [b.low for b in panel.bins], [b.high - b.low for b in panel.bins]
     accuracy = [b.accuracy for b in panel.bins]
-    upper.set_title(f"{panel_title(panel.title)}\n{one_line(panel.note)}")
+    upper.set_title(panel_title(f"{panel.arm}, seed {panel.seed}", panel.note))
     upper.bar(lows, accuracy, widths, align="edge", color=LIGHT, edgecolor=GREY, linewidth=0.6)
     (dots,) = upper.plot([b.confidence for b in panel.bins], accuracy, "o", color=COLOURS[0], zorder=3)
     # Whole at the edges; of no dots the layout cannot tell the size.

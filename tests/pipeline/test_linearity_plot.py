@@ -2,8 +2,12 @@
 
 import csv
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree as ET
+
+from epa_bench.pipeline.linearity_plot import linearity_series
+from epa_bench.pipeline.run_results import Evaluated
+from epa_bench.suites.linearity_points import LinearityPoint
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
@@ -11,7 +15,7 @@ if TYPE_CHECKING:
 
 def test_a_panel_for_each_checkpoint(finished: "Workplace", workplace: "Workplace") -> None:
     place = finished.copy(workplace.folder)
-    done = place.run("plot", "linearity", "mini.yaml", "--json", "-")
+    done = place.run("plot", "linearity", "runs/mini", "--json", "-")
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert len(shown) == 6
@@ -33,20 +37,42 @@ def test_a_panel_for_each_checkpoint(finished: "Workplace", workplace: "Workplac
     png = place.folder / "leaderboards" / "mini.linearity.png"
     assert png.read_bytes().startswith(b"\x89PNG")
     png.unlink()
-    again = place.run("plot", "linearity", "mini.yaml", "--format", "svg")
+    again = place.run("plot", "linearity", "runs/mini", "--format", "svg")
     assert again.returncode == 0
     assert (place.folder / "leaderboards" / "mini.linearity.svg").read_text() == text
     assert not png.exists()
 
 
+def point(gold: float, reward: float, *, mismatched: bool = False) -> LinearityPoint:
+    return LinearityPoint(prompt_id="p", row=0, mismatched=mismatched, gold=gold, reward=reward)
+
+
+def test_a_panel_says_how_far_its_points_are_from_slope_1() -> None:
+    """Rewards 2, 0, -2 at gold 1, 0, -1; and 1, -1, 0, whose covariance with gold is 1 of 2."""
+    dpo = Evaluated("linearity", "dpo", 1, cell=cast(Any, None), open=cast(Any, None))
+    line = [point(1, 2), point(0, 0, mismatched=True), point(-1, -2)]
+    scattered = [point(1, 1), point(0, -1), point(-1, 0)]
+    panels = linearity_series("r", [(dpo, line), (dpo, scattered), (dpo, [point(0, 0)]), (dpo, [])]).panels
+    assert [panel.note for panel in panels] == ["r 1.00, slope 2.00", "r 0.50, slope 0.50", "no fit", "no fit"]
+    assert (panels[0].own, panels[0].mismatched) == ([(1, 2), (-1, -2)], [(0, 0)])
+
+
+def test_of_many_points_some_are_drawn() -> None:
+    dpo = Evaluated("linearity", "dpo", 1, cell=cast(Any, None), open=cast(Any, None))
+    many = [point(gold, gold) for gold in range(-500, 501)]
+    (panel,) = linearity_series("r", [(dpo, many)]).panels
+    assert len(set(panel.own)) == 400
+    assert panel.note == "r 1.00, slope 1.00"
+
+
 def test_what_is_refused(finished: "Workplace", workplace: "Workplace") -> None:
     place = finished.copy(workplace.folder, without=("logps",))
-    unfinished = place.run("plot", "linearity", "mini.yaml")
+    unfinished = place.run("plot", "linearity", "runs/mini")
     assert unfinished.returncode == 6
     assert "run the sweep first" in unfinished.stderr
-    assert place.run("plot", "linearity", "mini.yaml", "--format", "pdf").returncode == 3
-    place.write({"suites.linearity": None})
-    without = place.run("plot", "linearity", "mini.yaml")
+    assert place.run("plot", "linearity", "runs/mini", "--format", "pdf").returncode == 3
+    without = place.run("plot", "reliability", "runs/mini")
     assert without.returncode == 3
-    assert "names no linearity suite" in without.stderr
+    assert "has no calibration suite" in without.stderr
+    assert place.run("plot", "linearity", "runs/none").returncode == 6
     assert not (place.folder / "leaderboards").exists()

@@ -13,7 +13,7 @@ from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.run_files import read_run, write_run
-from epa_bench.pipeline.margin_plot import margin_panels, plot_margin
+from epa_bench.pipeline.margin_plot import margin_series, plot_margin
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
@@ -49,7 +49,7 @@ VALUES = {"dpo": [0.25, 0.5, 0.5], "epa": [0.5, 0.5, 0.75], "ipo": [0.5], "refer
 def test_margins_are_the_boards(tmp_path: Path) -> None:
     """EPA - DPO is (.25, 0, .25): 16.7 %. IPO shares one prompt with DPO: a margin of 25 % without an interval."""
     _, board = read_run(written(tmp_path / "mine", VALUES))
-    percent, *others = margin_panels(board)
+    percent, *others = margin_series(board).panels
     assert (percent.x_label, [heading for heading, _ in percent.groups]) == (
         "margin (%)",
         ["s · win rate (%)", "t · accuracy (%)"],
@@ -74,7 +74,7 @@ def test_margins_are_the_boards(tmp_path: Path) -> None:
 def test_without_a_headline_all_metrics(tmp_path: Path) -> None:
     plain = {name: info.model_copy(update={"headline": False}) for name, info in INFO.items()}
     _, board = read_run(written(tmp_path / "mine", VALUES, plain))
-    assert sum(len(panel.groups) for panel in margin_panels(board)) == len(INFO)
+    assert sum(len(panel.groups) for panel in margin_series(board).panels) == len(INFO)
 
 
 def test_runs_without_a_margin_and_without_a_table(tmp_path: Path) -> None:

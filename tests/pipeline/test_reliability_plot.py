@@ -14,12 +14,8 @@ if TYPE_CHECKING:
 def test_bins_are_those_of_the_stored_margins(finished: "Workplace", workplace: "Workplace") -> None:
     place = finished.copy(workplace.folder)
     place.write({"suites": {"calibration": {}}, "name": "cal"}, "cal.json")
-    unfinished = place.run("plot", "reliability", "cal.json")
-    assert unfinished.returncode == 6
-    assert "run the sweep first" in unfinished.stderr
-
     place.finish("cal.json")
-    done = place.run("plot", "reliability", "cal.json", "--json", "-")
+    done = place.run("plot", "reliability", "runs/cal", "--json", "-")
     assert done.returncode == 0, done.stderr
     shown = {row["checkpoint"]: row for row in json.loads(done.stdout)}
     assert len(shown) == 6
@@ -40,9 +36,3 @@ def test_bins_are_those_of_the_stored_margins(finished: "Workplace", workplace: 
     titles = {element.text for element in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")}
     assert set(shown) <= titles
     assert (place.folder / "leaderboards" / "cal.calibration.png").is_file()
-
-
-def test_a_sweep_without_the_suite(workplace: "Workplace") -> None:
-    done = workplace.run("plot", "reliability", "mini.yaml")
-    assert done.returncode == 3
-    assert "names no calibration suite" in done.stderr

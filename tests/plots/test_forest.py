@@ -8,8 +8,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from epa_bench.core.errors import DataError
-from epa_bench.plots.forest import Effect, ForestPanel, forest_figure
+from epa_bench.plots.forest import forest_figure
 from epa_bench.plots.paper import figure_bytes
+from epa_bench.plots.series import Effect, Forest, ForestPanel
 from tests.plots.drawn import HOSTILE, SHOWN, texts
 
 WHOLE = Effect("epa - dpo", "+2.0 (-1.0, +5.0), 9 x 3", 2.0, (-1.0, 5.0), mde=4.5)
@@ -22,7 +23,7 @@ PANELS = [
 
 
 def figure_of(panels: list[ForestPanel]) -> Figure:
-    return forest_figure(panels, title="t", caption="c")
+    return forest_figure(Forest("t", panels, "c"))
 
 
 def labels(axes: Axes | SecondaryAxis) -> list[str]:
@@ -60,7 +61,7 @@ def test_zero_is_in_the_middle_and_everything_within() -> None:
 
 def test_text_is_text() -> None:
     effect = Effect(HOSTILE, HOSTILE, 0.0, (0.0, 0.0), 0.0)
-    shown = texts(forest_figure([ForestPanel(HOSTILE, [(HOSTILE, [effect])])], title=HOSTILE, caption=HOSTILE))
+    shown = texts(forest_figure(Forest(HOSTILE, [ForestPanel(HOSTILE, [(HOSTILE, [effect])])], HOSTILE)))
     assert shown.count(SHOWN) == 6
 
 

@@ -8,12 +8,15 @@ import matplotlib as mpl
 import pytest
 from PIL import Image
 
-from epa_bench.plots.linearity import LinearityPanel, linearity_figure
+from epa_bench.plots.linearity import linearity_figure
 from epa_bench.plots.paper import COLOURS, MARKERS, Format, figure_bytes, series_looks
+from epa_bench.plots.series import Linearity, LinearityPanel
 
 
 def drawn(form: Format) -> bytes:
-    return figure_bytes(linearity_figure([LinearityPanel("dpo", [(0.0, 1.0)], [(1.0, 0.5)])], "c"), form)
+    return figure_bytes(
+        linearity_figure(Linearity([LinearityPanel("dpo", 1, "", [(0.0, 1.0)], [(1.0, 0.5)])], "c")), form
+    )
 
 
 def test_a_users_settings_change_nothing_and_are_left_alone() -> None:
@@ -44,9 +47,9 @@ def test_no_figure_of_pyplot_and_no_torch() -> None:
     """pyplot keeps every figure, and picks a window system."""
     code = (
         "import sys, epa_bench.plots.linearity as l, epa_bench.plots.forest, epa_bench.plots.reliability\n"
-        "import epa_bench.plots.frontier\n"
+        "import epa_bench.plots.trade_off, epa_bench.plots.training, epa_bench.plots.series as s\n"
         "from epa_bench.plots.paper import figure_bytes\n"
-        "figure = l.linearity_figure([l.LinearityPanel('a', [(0.0, 1.0)], [])], '')\n"
+        "figure = l.linearity_figure(s.Linearity([s.LinearityPanel('a', 1, '', [(0.0, 1.0)], [])], ''))\n"
         "figure_bytes(figure, 'png'), figure_bytes(figure, 'svg')\n"
         "print(sorted({'torch', 'matplotlib.pyplot'} & set(sys.modules)))"
     )

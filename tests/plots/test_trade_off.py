@@ -1,4 +1,4 @@
-"""The frontier's figure holds its arms and their intervals."""
+"""The plane of two metrics holds its arms and their intervals."""
 
 import numpy as np
 import pytest
@@ -7,24 +7,30 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from epa_bench.core.errors import DataError
-from epa_bench.plots.frontier import Curve, Place, Range, frontier_figure
 from epa_bench.plots.paper import figure_bytes
+from epa_bench.plots.series import Curve, Place, Range, TradeOff
+from epa_bench.plots.trade_off import trade_off_figure
 from tests.plots.drawn import HOSTILE, SHOWN, texts
 
 CURVES = [
     Curve(
         "dpo",
         [
-            Place(0.2, Range(2.0, 1.5, 2.75), Range(1.0, 0.5, 1.25), over_optimised=False),
-            Place(0.1, Range(4.0, 3.5, 4.5), Range(0.5, 0.25, 1.5), over_optimised=True),
+            Place("β 0.2", Range(2.0, 1.5, 2.75), Range(1.0, 0.5, 1.25)),
+            Place("β 0.1", Range(4.0, 3.5, 4.5), Range(0.5, 0.25, 1.5), hollow=True),
         ],
     ),
-    Curve("epa", [Place(0.1, Range(3.0, 3.0, 3.0), Range(2.0, 2.0, 2.0), over_optimised=False)]),
+    Curve("epa", [Place("β 0.1", Range(3.0, 3.0, 3.0), Range(2.0, 2.0, 2.0))]),
 ]
 
 
 def figure_of(curves: list[Curve]) -> Figure:
-    return frontier_figure(curves, reference_reward=-0.5, kl_label="kl.k", reward_label="g.r", caption="c")
+    return trade_off_figure(TradeOff("kl.k", "g.r", curves, (0.0, -0.5), "c"))
+
+
+def test_a_reference_without_a_place() -> None:
+    (axes,) = trade_off_figure(TradeOff("x", "y", CURVES[1:], None, "c")).axes
+    assert [line.get_marker() for line in axes.lines] == ["o"]
 
 
 def segments(axes: Axes) -> list[list[list[float]]]:
@@ -56,16 +62,9 @@ def test_curves_and_intervals_are_the_data() -> None:
 
 def test_text_is_text() -> None:
     """A leading underscore hides a series from matplotlib's own legend."""
-    shown = texts(
-        frontier_figure(
-            [Curve(HOSTILE, CURVES[0].places)],
-            reference_reward=0.0,
-            kl_label=HOSTILE,
-            reward_label=HOSTILE,
-            caption="c",
-        )
-    )
-    assert shown.count(SHOWN) == 3
+    place = Place(HOSTILE, Range(0.0, 0.0, 0.0), Range(0.0, 0.0, 0.0))
+    shown = texts(trade_off_figure(TradeOff(HOSTILE, HOSTILE, [Curve(HOSTILE, [place])], None, HOSTILE)))
+    assert shown.count(SHOWN) == 5
 
 
 def test_equal_data_give_equal_bytes() -> None:
