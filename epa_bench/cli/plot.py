@@ -32,14 +32,16 @@ def plots() -> None:
 @plot.command()
 def linearity(
     run_folder: RunFolder,
+    arms: Annotated[list[str], typer.Option("--arm", metavar="ARM", help="Only these arms, in this order.")] = [],
+    seeds: Annotated[list[int], typer.Option("--seed", metavar="SEED", help="Only these seeds.")] = [],
     form: OnlyFormat = None,
     leaderboards: LeaderboardsFolder = Path("leaderboards"),
     json_path: JsonPath = None,
 ) -> None:
     """Implicit against gold reward, a panel a checkpoint, with the line of slope 1; and a CSV of the points."""
-    from epa_bench.pipeline.linearity_plot import plot_linearity
+    from epa_bench.pipeline.plot_checkpoints import plot_linearity
 
-    show_rows(plot_linearity(run_folder, leaderboards, form), json_path)
+    show_rows(plot_linearity(run_folder, leaderboards, form, arms=arms, seeds=seeds), json_path)
 
 
 @plot.command()
@@ -50,7 +52,7 @@ def reliability(
     json_path: JsonPath = None,
 ) -> None:
     """Accuracy of the predicted winner by the confidence in it, a panel a checkpoint; and a CSV of the bins."""
-    from epa_bench.pipeline.reliability_plot import plot_reliability
+    from epa_bench.pipeline.plot_checkpoints import plot_reliability
 
     show_rows(plot_reliability(run_folder, leaderboards, form), json_path)
 
@@ -63,7 +65,7 @@ def training(
     json_path: JsonPath = None,
 ) -> None:
     """Loss, rewards, softmax mass, log-probs and speed over training, arms overlaid; and a CSV of the curves."""
-    from epa_bench.pipeline.training_plot import plot_training
+    from epa_bench.pipeline.plot_checkpoints import plot_training
 
     show_rows(plot_training(run_folder, leaderboards, form), json_path, stated=("plot",))
 
@@ -79,7 +81,7 @@ def frontier(
     json_path: JsonPath = None,
 ) -> None:
     """Reward against KL, methods connected over beta; and a CSV of the points."""
-    from epa_bench.pipeline.frontier_plot import plot_frontier
+    from epa_bench.pipeline.plot_table import plot_frontier
 
     rows = plot_frontier(run_folder, leaderboards, form, reward=reward, kl=kl, baseline=baseline)
     show_rows(rows, json_path, stated=("plot",))
@@ -93,7 +95,7 @@ def length(
     json_path: JsonPath = None,
 ) -> None:
     """Win rate against mean length of every arm: whether who wins more also writes more."""
-    from epa_bench.pipeline.length_plot import plot_length
+    from epa_bench.pipeline.plot_table import plot_length
 
     show_rows(plot_length(run_folder, leaderboards, form), json_path)
 
@@ -106,7 +108,7 @@ def margin(
     json_path: JsonPath = None,
 ) -> None:
     """Margins of a run's headline metrics as a forest plot, with what they could have detected."""
-    from epa_bench.pipeline.margin_plot import plot_margin
+    from epa_bench.pipeline.plot_table import plot_margin
 
     show_rows(plot_margin(run_folder, leaderboards, form), json_path, stated=("plot",))
 

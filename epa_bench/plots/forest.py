@@ -8,7 +8,8 @@ from matplotlib.ticker import MaxNLocator
 
 from epa_bench.core.errors import DataError
 from epa_bench.core.one_line import one_line
-from epa_bench.plots.paper import COLOURS, INK, LIGHT, legend_below, paper_style
+from epa_bench.plots.palette import COLOURS
+from epa_bench.plots.paper import INK, LIGHT, legend_below, paper_style
 from epa_bench.plots.series import Effect, Forest, ForestPanel
 
 _LINE, _CHARACTER = 0.21, 0.062

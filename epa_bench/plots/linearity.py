@@ -7,7 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from epa_bench.core.errors import DataError
-from epa_bench.plots.paper import COLOURS, GREY, INK, legend_below, panel_title, paper_style
+from epa_bench.plots.palette import COLOURS
+from epa_bench.plots.paper import GREY, INK, legend_below, panel_title, paper_style
 from epa_bench.plots.series import Linearity, LinearityPanel
 
 _COLUMNS = 3

@@ -13,15 +13,11 @@ from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 
 from epa_bench.core.one_line import one_line
+from epa_bench.plots.palette import COLOURS, MARKERS
 
 Format = Literal["svg", "png"]
 
 INK, GREY, LIGHT = "#222222", "#777777", "#d9d9d9"
-
-# Okabe & Ito's colours, which people with any colour vision tell apart. Seven and eight, so that pairs do not repeat
-# before the 57th series.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MARKERS = ("o", "^", "s", "D", "v", "P", "X", "*")
 
 _LINE = 0.16
 """Inches of a line of the legend."""

@@ -9,7 +9,8 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import MaxNLocator
 
 from epa_bench.core.errors import DataError
-from epa_bench.plots.paper import COLOURS, GREY, INK, LIGHT, legend_below, panel_title, paper_style
+from epa_bench.plots.palette import COLOURS
+from epa_bench.plots.paper import GREY, INK, LIGHT, legend_below, panel_title, paper_style
 from epa_bench.plots.series import Reliability, ReliabilityPanel
 
 _COLUMNS = 3

@@ -9,6 +9,7 @@ from epa_bench.leaderboard.cells import TIMES, Verdict, margin_cells, metric_nam
 from epa_bench.leaderboard.display import Grid, headline_grid
 from epa_bench.report.leading import compared, leading_table
 from epa_bench.report.loaded import LoadedRun
+from epa_bench.report.margins import margin_charts
 from epa_bench.report.section import Chart, Section, Table
 
 _READING = {
@@ -54,7 +55,7 @@ class Summary:
 
 def summary(runs: tuple[LoadedRun, ...]) -> Section:
     """The section."""
-    return Section("summary", "Summary", "summary.html", Summary(tuple(map(_of_run, runs)), charts=()))
+    return Section("summary", "Summary", "summary.html", Summary(tuple(map(_of_run, runs)), margin_charts(runs)))
 
 
 def _of_run(run: LoadedRun) -> RunSummary:

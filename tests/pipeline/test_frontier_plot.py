@@ -9,7 +9,7 @@ import pytest
 
 from epa_bench.core.files import write_records
 from epa_bench.pipeline.frontier import frontier_of
-from epa_bench.pipeline.frontier_plot import frontier_series
+from epa_bench.pipeline.frontier_series import frontier_series
 from tests.pipeline.frontier_rows import ARMS, KL, REWARD, rows
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.run_files import write_run
-from epa_bench.pipeline.length_plot import length_series, plot_length
+from epa_bench.pipeline.length_series import length_series
+from epa_bench.pipeline.plot_table import plot_length
 from epa_bench.plots.series import Range
 
 INFO = {

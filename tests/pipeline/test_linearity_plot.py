@@ -5,7 +5,7 @@ import json
 from typing import TYPE_CHECKING, Any, cast
 from xml.etree import ElementTree as ET
 
-from epa_bench.pipeline.linearity_plot import linearity_series
+from epa_bench.pipeline.linearity_series import linearity_series
 from epa_bench.pipeline.run_results import Evaluated
 from epa_bench.suites.linearity_points import LinearityPoint
 

@@ -13,7 +13,8 @@ from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.run_files import read_run, write_run
-from epa_bench.pipeline.margin_plot import margin_series, plot_margin
+from epa_bench.pipeline.margin_series import margin_series
+from epa_bench.pipeline.plot_table import plot_margin
 
 if TYPE_CHECKING:
     from tests.conftest import Workplace
@@ -98,7 +99,7 @@ def test_the_verb(workplace: "Workplace") -> None:
 def test_no_torch(tmp_path: Path) -> None:
     run = written(tmp_path / "mine", VALUES)
     code = (
-        "import sys\nfrom pathlib import Path\nfrom epa_bench.pipeline.margin_plot import plot_margin\n"
+        "import sys\nfrom pathlib import Path\nfrom epa_bench.pipeline.plot_table import plot_margin\n"
         "assert plot_margin(Path(sys.argv[1]), Path(sys.argv[2]), 'svg')\n"
         "print(sorted({'torch', 'transformers', 'datasets'} & set(sys.modules)))"
     )

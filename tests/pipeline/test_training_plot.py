@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from epa_bench.pipeline.training_plot import SPEED, series_of_logs
+from epa_bench.pipeline.training_series import SPEED, series_of_logs
 from epa_bench.plots.series import Band, Range, Training
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from epa_bench.plots.linearity import linearity_figure
-from epa_bench.plots.paper import COLOURS, MARKERS, Format, figure_bytes, series_looks
+from epa_bench.plots.palette import COLOURS, MARKERS
+from epa_bench.plots.paper import Format, figure_bytes, series_looks
 from epa_bench.plots.series import Linearity, LinearityPanel
 
 

@@ -1,37 +1,15 @@
-"""A run's margins as a forest plot."""
-
-from pathlib import Path
-from typing import Any
+"""A run's margins as effects of a forest plot."""
 
 from epa_bench.core.metric import MetricInfo
 from epa_bench.leaderboard.board import REFERENCE_METHOD, ArmResult, Leaderboard, Margin, MetricTable
 from epa_bench.leaderboard.cells import MINUS, TIMES, margin_cells, metric_name, percent
-from epa_bench.leaderboard.run_files import read_run
-from epa_bench.pipeline.plot_files import write_figure
-from epa_bench.plots.forest import forest_figure
-from epa_bench.plots.paper import Format
 from epa_bench.plots.series import Effect, Forest, ForestPanel
-
-
-def plot_margin(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
-    """Writes NAME.margins.svg and .png beside the tables. Gives a row a margin.
-
-    Raises StoreError where the folder holds no run whose table was written, DataError for damaged rows or a run without
-    a margin.
-    """
-    _, board = read_run(run_folder)
-    plot = write_figure(forest_figure(margin_series(board)), leaderboards / f"{run_folder.name}.margins", only)
-    return [
-        {"suite": table.suite, "metric": table.metric, "arm": result.arm, "margin": margin.value, "plot": plot}
-        for table, results in _compared(board)
-        for result, margin in results
-    ]
 
 
 def margin_series(board: Leaderboard) -> Forest:
     """The headline metrics, or all where none is marked. A panel a unit; a metric without a unit has its own."""
     groups: dict[str, list[tuple[str, list[Effect]]]] = {}
-    for table, results in _compared(board):
+    for table, results in compared(board):
         effects = [_effect(result, margin, table.info) for result, margin in results]
         groups.setdefault(table.info.unit or table.info.label, []).append((metric_name(table), effects))
     return Forest(
@@ -45,7 +23,7 @@ def margin_series(board: Leaderboard) -> Forest:
     )
 
 
-def _compared(board: Leaderboard) -> list[tuple[MetricTable, list[tuple[ArmResult, Margin]]]]:
+def compared(board: Leaderboard) -> list[tuple[MetricTable, list[tuple[ArmResult, Margin]]]]:
     """The tables that are shown, with their arms but the reference, each beside its margin."""
     shown = [table for table in board.tables if table.info.headline] or board.tables
     candidates = [

@@ -1,34 +1,9 @@
 """Length against win: does the arm that wins more also answer at greater length?"""
 
-from pathlib import Path
-from typing import Any
-
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.metric import MetricInfo
 from epa_bench.leaderboard.board import REFERENCE_METHOD, ArmResult, Leaderboard, MetricTable
-from epa_bench.leaderboard.run_files import read_run
-from epa_bench.pipeline.plot_files import write_figure
-from epa_bench.plots.paper import Format
 from epa_bench.plots.series import Curve, Place, Range, TradeOff
-from epa_bench.plots.trade_off import trade_off_figure
-
-
-def plot_length(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
-    """Writes NAME.length.SUITE.svg and .png beside the tables, for every suite with a win rate. Gives a row an arm.
-
-    Raises ConfigError where the run has no win rate or no length, StoreError where it has no table.
-    """
-    _, board = read_run(run_folder)
-    shown = []
-    for suite, trade_off in length_series(board).items():
-        path = leaderboards / f"{run_folder.name}.length.{suite}"
-        plot = write_figure(trade_off_figure(trade_off), path, only)
-        shown += [
-            {"suite": suite, "arm": curve.label, "length": place.x.value, "win_rate": place.y.value, "plot": plot}
-            for curve in trade_off.curves
-            for place in curve.places
-        ]
-    return shown
 
 
 def length_series(board: Leaderboard) -> dict[str, TradeOff]:

@@ -1,32 +1,7 @@
-"""A run's reward-KL frontier as a figure."""
+"""A run's reward-KL frontier as curves."""
 
-from pathlib import Path
-from typing import Any
-
-from epa_bench.core.files import atomic_write_text
-from epa_bench.pipeline.frontier import Estimate, Frontier, frontier_of
-from epa_bench.pipeline.frontier_table import frontier_csv
-from epa_bench.pipeline.plot_files import write_figure
-from epa_bench.plots.paper import Format
+from epa_bench.pipeline.frontier import Estimate, Frontier
 from epa_bench.plots.series import Curve, Place, Range, TradeOff
-from epa_bench.plots.trade_off import trade_off_figure
-
-
-def plot_frontier(
-    run_folder: Path, leaderboards: Path, only: Format | None, *, reward: str, kl: str, baseline: str
-) -> list[dict[str, Any]]:
-    """Writes NAME.frontier.svg, .png and .csv beside the tables. Gives a row an arm.
-
-    Raises what `frontier_of` raises, and StoreError where the files cannot be written.
-    """
-    found = frontier_of(run_folder, reward=reward, kl=kl, baseline=baseline)
-    path = leaderboards / f"{run_folder.name}.frontier"
-    plot = write_figure(trade_off_figure(frontier_series(found)), path, only)
-    atomic_write_text(path.with_name(f"{path.name}.csv"), frontier_csv(found))
-    return [
-        {"arm": point.arm, "beta": point.beta, "kl": point.kl.value, "reward": point.reward.value, "plot": plot}
-        for point in found.points
-    ]
 
 
 def frontier_series(found: Frontier) -> TradeOff:

@@ -1,17 +1,12 @@
-"""A run's linearity as a scatter for each checkpoint."""
+"""A run's linearity as points for each checkpoint."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.files import read_records
-from epa_bench.pipeline.plot_files import write_figure, write_points
-from epa_bench.pipeline.run_results import Evaluated, evaluated
-from epa_bench.plots.linearity import linearity_figure
-from epa_bench.plots.paper import Format
+from epa_bench.pipeline.run_results import Evaluated
 from epa_bench.plots.series import Linearity, LinearityPanel
 from epa_bench.suites.linearity_points import LinearityPoint, linearity_points
 from epa_bench.suites.probes import ProbeItem, ProbeScore, scored_items
@@ -19,28 +14,7 @@ from epa_bench.suites.probes import ProbeItem, ProbeScore, scored_items
 _DOTS = 400
 """Of a panel: more would hide each other. The CSV has all points."""
 
-_COLUMNS = ("suite", "arm", "seed", *LinearityPoint.model_fields)
-
 Points = list[LinearityPoint]
-
-
-def plot_linearity(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
-    """Writes NAME.SUITE.svg, .png and .csv beside the tables, for every linearity suite of a run.
-
-    Gives a row a checkpoint with the number of its points. Raises ConfigError for a run without such a suite,
-    StoreError where a cell is absent or damaged, DataError without a point.
-    """
-    shown = []
-    for suite, results in evaluated(run_folder, "linearity").items():
-        points = [(result, points_of(result)) for result in results]
-        path = leaderboards / f"{run_folder.name}.{suite}"
-        figure = linearity_figure(linearity_series(run_folder.name, points))
-        plot = write_figure(figure, path, only)
-        write_points(path, _COLUMNS, (row for result, found in points for row in _rows(result, found)))
-        shown += [
-            {"suite": suite, "checkpoint": result.label, "points": len(found), "plot": plot} for result, found in points
-        ]
-    return shown
 
 
 def linearity_series(run: str, points: Sequence[tuple[Evaluated, Points]]) -> Linearity:
@@ -84,7 +58,3 @@ def _fit(points: Points) -> str:
     if across == 0 or up == 0:
         return "no fit"
     return f"r {along / (across * up) ** 0.5:.2f}, slope {along / across:.2f}"
-
-
-def _rows(result: Evaluated, points: Points) -> list[list[object]]:
-    return [[result.suite, result.arm, result.seed, *point.model_dump().values()] for point in points]

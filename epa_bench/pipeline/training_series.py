@@ -5,17 +5,13 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
-from typing import Any
 
 import numpy as np
 
 from epa_bench.core.errors import DataError
 from epa_bench.core.store import Cell
-from epa_bench.pipeline.plot_files import write_figure, write_points
 from epa_bench.pipeline.run_results import trained_arms
-from epa_bench.plots.paper import Format
 from epa_bench.plots.series import Band, Range, Training, TrainingPanel
-from epa_bench.plots.training import training_figure
 
 SPEED = "tokens_per_second"
 
@@ -40,21 +36,6 @@ _MOST_POINTS = 100
 
 Curve = Mapping[int, float]
 """Number of a point, from 0 -> its value; a point whose steps logged nothing is left out."""
-
-
-def plot_training(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
-    """Writes NAME.training.svg, .png and .csv beside the tables. Gives a row an arm: seeds, steps and last values.
-
-    Raises what `training_series` raises, and StoreError where the files cannot be written.
-    """
-    training = training_series(run_folder)
-    path = leaderboards / f"{run_folder.name}.training"
-    plot = write_figure(training_figure(training), path, only)
-    write_points(path, ("metric", "arm", "step", "mean", "low", "high"), _rows(training))
-    return [
-        {"arm": label, **_last(training, label, ("rewards/margins", "rewards/accuracies", SPEED)), "plot": plot}
-        for label in training.labels
-    ]
 
 
 def training_series(run_folder: Path) -> Training:
@@ -121,20 +102,3 @@ def _value(steps: Sequence[Mapping[str, float]], metric: str) -> float | None:
         return sum(token for token, _ in timed) / seconds if seconds > 0 else None
     logged = [step[metric] for step in steps if metric in step and np.isfinite(step[metric])]
     return fmean(logged) if logged else None
-
-
-def _last(training: Training, label: str, metrics: Sequence[str]) -> dict[str, float | None]:
-    """Value of each metric at its last point."""
-    found = {
-        panel.metric: band.ranges[-1].value for panel in training.panels for band in panel.bands if band.label == label
-    }
-    return {metric: found.get(metric) for metric in metrics}
-
-
-def _rows(training: Training) -> list[list[object]]:
-    return [
-        [panel.metric, band.label, step, found.value, found.low, found.high]
-        for panel in training.panels
-        for band in panel.bands
-        for step, found in zip(band.steps, band.ranges, strict=True)
-    ]
