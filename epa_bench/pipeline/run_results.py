@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.errors import ConfigError, StoreError
-from epa_bench.core.store import Cell
 from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.pipeline.run_cells import RunCells, open_cell, read_run_cells
 

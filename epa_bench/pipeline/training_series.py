@@ -8,8 +8,8 @@ from statistics import fmean
 
 import numpy as np
 
+from epa_bench.core.cell import Cell
 from epa_bench.core.errors import DataError
-from epa_bench.core.store import Cell
 from epa_bench.pipeline.run_results import trained_arms
 from epa_bench.plots.series import Band, Range, Training, TrainingPanel
 
