@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 VERBS = (
     "run",
     "plan",
+    "watch",
     "train",
     "generate",
     "judge",
@@ -58,6 +59,7 @@ def test_help_lists_every_verb_and_exit_code(workplace: "Workplace") -> None:
             "10 a worker",
             "11 judge",
             "12 hub",
+            "13 several of these",
             "130 interrupted",
         ):
             assert code in " ".join(done.stdout.split())

@@ -26,8 +26,8 @@ from epa_bench.data.validation import HeldOut, plan_of_rest, validation_pairs
 from epa_bench.models.checkpoint import new_model, ready
 from epa_bench.models.scoring import score_sequences
 from epa_bench.training.batches import Encode, GroupDataset, encoder_of
+from epa_bench.training.log_files import LOG_FILE
 from epa_bench.training.preference import Outcome, train_preference
-from epa_bench.training.run import LOG_FILE
 
 SHAPE = ScratchModel(
     hidden_size=64,

@@ -31,6 +31,7 @@ from epa_bench.cli import (
     study,
     sweeps,
     trend,
+    watch,
 )
 from epa_bench.core.errors import INTERRUPTED_EXIT_CODE, ConfigError, EpaBenchError
 from epa_bench.execution.launcher import is_follower
@@ -47,6 +48,7 @@ app = typer.Typer(
 
 app.command()(sweeps.run)
 app.command()(plan.plan)
+app.command()(watch.watch)
 app.command()(contamination.contamination)
 app.command()(sweeps.train)
 app.command()(sweeps.generate)

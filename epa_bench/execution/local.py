@@ -100,11 +100,11 @@ class _LocalRun:
                 if cell.digest not in self._elsewhere:
                     finished = True
                     self._schedule.finish(cell)
-                    self._progress.found(cell.digest, cell.label)
+                    self._progress.found(cell.label, cell.step, demand.process)
                 continue
             self._schedule.start(cell)
             self._grants[cell.digest] = grant
-            self._progress.started(cell.digest, cell.label, cell.step)
+            self._progress.started(cell.digest, cell.label, cell.step, demand.process)
             self._pool.start(cell, demand, grant)
         return finished
 
@@ -137,13 +137,15 @@ class _LocalRun:
             self._deaths[cell.digest] += 1
             note_attempt(self._store.root, cell, "died", str(error))
             self._schedule.put_back(cell)
-            self._progress.retried(cell.digest, str(error))
+            self._progress.retried(cell.digest, str(error), self._demands[cell.digest].process)
         else:
             if isinstance(error, WorkerError):
                 note_attempt(self._store.root, cell, "died", str(error))
-            before = len(self._schedule.undone)
+            before = set(self._schedule.undone)
             self._schedule.fail(cell, error, lambda other: self._fails_alike(other, cell, error))
-            self._progress.failed(cell.digest, str(error), len(self._schedule.undone) - before)
+            left = [other for digest, (other, _) in self._schedule.undone.items() if digest not in before]
+            undone = [(self._demands[other.digest].process, other.step) for other in left]
+            self._progress.failed(cell.digest, str(error), undone)
         self._pool.end_idle({self._demands[waiting.digest].process for waiting in self._schedule.waiting})
 
     def _fails_alike(self, other: CellSpec, cell: CellSpec, error: Exception) -> bool:

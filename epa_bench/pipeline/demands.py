@@ -7,6 +7,7 @@ from typing import Any
 from epa_bench.config.schema import Execution
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.store import CellSpec
+from epa_bench.core.sweep_status import Lane
 from epa_bench.execution.device import Device, default_workers
 from epa_bench.execution.hardware import visible_gpus
 from epa_bench.execution.tokens import Demand, Tokens
@@ -51,6 +52,16 @@ def demands(
     if device == "cuda":
         _check_gpus(max((demand.gpus for demand in found.values()), default=0), len(visible_gpus(os.environ)))
     return found
+
+
+def lanes_of(owed: Sequence[CellSpec], found: Mapping[str, Demand], workers: int) -> dict[str, Lane]:
+    """The owed cells by the kind of process they share."""
+    lanes: dict[str, Lane] = {}
+    for cell in owed:
+        kind = found[cell.digest].process
+        lane = lanes.setdefault(kind, Lane(1 if kind == _JUDGE.process else workers))
+        lane.owed[cell.step] += 1
+    return lanes
 
 
 def _computing(cell: CellSpec, device: Device, memory: int | None) -> Demand:

@@ -13,7 +13,7 @@ from epa_bench.core.errors import ConfigError
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
-from epa_bench.execution.device import Device, resolve_device
+from epa_bench.execution.device import Device, default_workers, resolve_device
 from epa_bench.execution.launcher import launched_settings
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cell_runner import CellRunner
@@ -30,7 +30,8 @@ from epa_bench.pipeline.checks import (
 )
 from epa_bench.pipeline.consistency import check_consistency, check_tasks
 from epa_bench.pipeline.contamination import heed_contamination
-from epa_bench.pipeline.demands import demands, machine_tokens
+from epa_bench.pipeline.demands import demands, lanes_of, machine_tokens
+from epa_bench.pipeline.durations import seconds_of_like
 from epa_bench.pipeline.owed import check_sources, standing
 from epa_bench.pipeline.run_cells import note_sweep
 from epa_bench.pipeline.training_memory import training_bytes
@@ -155,10 +156,13 @@ def compute(
     if len(done) == len(cells):
         return
     runner = CellRunner(store.root, device, found.again)
-    with SweepProgress(len(cells), len(done)) as progress:
+    taken = demands(cells, device, execution, memory or {})
+    owed = [cell for cell in cells if cell.digest not in done]
+    lanes = lanes_of(owed, taken, execution.workers or default_workers(device, execution.processes))
+    with SweepProgress(len(cells), len(done), lanes, seconds_of_like(store, owed)) as progress:
         for remark in remarks:
             progress.notice(remark)
-        if answering and any(cell.step in ("responses", "conversations") and cell.digest not in done for cell in cells):
+        if answering and any(cell.step in ("responses", "conversations") for cell in owed):
             progress.say(answering)
         run_cells(
             cells,
@@ -166,7 +170,7 @@ def compute(
             store=store,
             done=done,
             again={cell.digest: store.stamp(cell) for cell in cells if cell.digest in found.again},
-            demands=demands(cells, device, execution, memory or {}),
+            demands=taken,
             tokens=machine_tokens(device, execution),
             progress=progress,
         )

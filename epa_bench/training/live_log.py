@@ -1,24 +1,17 @@
 """The log of a training that is not finished, for who watches it: gone when the whole log is written."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from epa_bench.training.log_files import LIVE_LOG_FILE, log_lines
 from epa_bench.training.speed import SECONDS
-
-LIVE_LOG_FILE = "training_log.live.jsonl"
-"""Lines as the finished log's. A training that is resumed writes those of its checkpoint again."""
 
 
 def logged_steps(history: list[dict[str, float]]) -> list[dict[str, float]]:
     """The optimizer steps of a Trainer's history: it notes evaluations and its own summary too."""
     return [{name: value for name, value in row.items() if name != SECONDS} for row in history if "loss" in row]
-
-
-def log_lines(steps: list[dict[str, float]]) -> str:
-    return "".join(json.dumps(step, sort_keys=True) + "\n" for step in steps)
 
 
 class LiveLog(TrainerCallback):

@@ -10,12 +10,10 @@ from transformers import PrinterCallback, Trainer, TrainingArguments
 from epa_bench.core.files import atomic_write_text
 from epa_bench.training.callbacks import ReportProgress
 from epa_bench.training.distributed import found_by_first_rank
-from epa_bench.training.live_log import LIVE_LOG_FILE, LiveLog, log_lines, logged_steps
+from epa_bench.training.live_log import LiveLog, logged_steps
+from epa_bench.training.log_files import LIVE_LOG_FILE, LOG_FILE, log_lines
 from epa_bench.training.nonfinite import StopAtNonFinite
 from epa_bench.training.seal import SealCheckpoints, last_whole_checkpoint
-
-LOG_FILE = "training_log.jsonl"
-"""One JSON line an optimizer step: loss, learning rate, gradient norm and the metrics."""
 
 _CHECKPOINTS = "checkpoints"
 
