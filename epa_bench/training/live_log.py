@@ -10,8 +10,11 @@ from epa_bench.training.speed import SECONDS
 
 
 def logged_steps(history: list[dict[str, float]]) -> list[dict[str, float]]:
-    """The optimizer steps of a Trainer's history: it notes evaluations and its own summary too."""
-    return [{name: value for name, value in row.items() if name != SECONDS} for row in history if "loss" in row]
+    """The optimizer steps of a Trainer's history: it notes evaluations and its own summary too.
+
+    Names are sorted, as a checkpoint keeps them: the steps of a training that is resumed are in the same order.
+    """
+    return [{name: row[name] for name in sorted(row) if name != SECONDS} for row in history if "loss" in row]
 
 
 class LiveLog(TrainerCallback):

@@ -1,12 +1,14 @@
 """What a training leaves, and its arguments."""
 
+import dataclasses
 import json
 from pathlib import Path
 
 import pytest
-from transformers import TrainingArguments
+from transformers import TrainerState, TrainingArguments
 
 from epa_bench.training import run
+from epa_bench.training.live_log import logged_steps
 from tests.tiny import Problem, tiny_problem, train
 
 
@@ -52,6 +54,18 @@ def test_checkpoints_of_a_run_that_stops(
     live = (tmp_path / "training_log.live.jsonl").read_text().splitlines()
     # The step that stopped it was not logged any more.
     assert [json.loads(line)["step"] for line in live] == [1, 2, 3, 4]
+
+
+def test_steps_read_from_a_checkpoint_are_those_that_were_logged() -> None:
+    """To the order of their names, which the card of a training resumed after its last step shows."""
+    state = TrainerState(
+        log_history=[{"loss": 0.5, "grad_norm": 1.0, "epoch": 1.0, "seconds": 3.0}, {"eval_loss": 1.0}]
+    )
+    kept = json.loads(json.dumps(dataclasses.asdict(state), sort_keys=True))["log_history"]
+    for history in (state.log_history, kept):
+        assert [list(row.items()) for row in logged_steps(history)] == [
+            [("epoch", 1.0), ("grad_norm", 1.0), ("loss", 0.5)]
+        ]
 
 
 def test_several_gpus_do_not_multiply_the_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
