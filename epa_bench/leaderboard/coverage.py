@@ -9,7 +9,7 @@ from pydantic import Field
 
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.records import Finite, Record
-from epa_bench.stats.noninferiority import Verdict
+from epa_bench.stats.noninferiority import FALSE_BREACH, Verdict
 from epa_bench.stats.simulation import (
     HEADLINE,
     PROMPT_SD,
@@ -109,7 +109,6 @@ def coverage_markdown(report: CoverageReport) -> str:
     for row in report.intervals:
         by_scenario.setdefault(row.scenario, []).append(row)
     methods = [row.method for row in next(iter(by_scenario.values()))]
-    margin_of_error = 1.96 * (0.95 * 0.05 / report.n_sweeps) ** 0.5
     parts = [
         "# How often the intervals and the gate are right",
         f"{report.n_sweeps} simulated sweeps a line, seed {report.seed}, written by `epa-bench simulate`. A paired "
@@ -127,8 +126,8 @@ def coverage_markdown(report: CoverageReport) -> str:
                 for scenario, rows in by_scenario.items()
             ),
         ),
-        f"At a true coverage of .95 these figures vary by {margin_of_error:.3f}. The bootstrap has {report.n_draws} "
-        "draws in each sweep.",
+        f"At a true coverage of .95 these figures vary by {_varies(0.95, report.n_sweeps):.3f}. The bootstrap has "
+        f"{report.n_draws} draws in each sweep.",
         "## Verdicts of a gate of one check",
         _table(
             [
@@ -142,11 +141,17 @@ def coverage_markdown(report: CoverageReport) -> str:
             ],
             (_gate_cells(row, report.n_sweeps) for row in report.gates),
         ),
-        "A drop of the margin is what a gate must not pass. How often it breaches without a change follows from the "
-        "margin relative to the standard error: a margin far below the needed one is better not asked of so small a "
-        "sweep (`epa-bench power --gate`).",
+        "A drop of the margin is what a gate must not pass; without a change it must not breach. At a true rate of "
+        f"{100 * FALSE_BREACH:g} % these figures vary by {_varies(FALSE_BREACH, report.n_sweeps):.3f}, at 5 % by "
+        f"{_varies(0.05, report.n_sweeps):.3f}. A margin far below the needed one is better not asked of so small a "
+        "sweep (`epa-bench power --gate`): it is inconclusive.",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _varies(rate: float, n: int) -> float:
+    """Half the 95 % interval of a rate counted in n sweeps."""
+    return float(1.96 * (rate * (1 - rate) / n) ** 0.5)
 
 
 def coverage_csv(report: CoverageReport) -> str:

@@ -15,6 +15,11 @@ from epa_bench.stats.crossed import Interval, crossed_interval, minimum_detectab
 Verdict = Literal["PASS", "BREACH", "INCONCLUSIVE"]
 
 
+FALSE_BREACH = 0.01
+"""How often a gate may breach without a change, whatever its margin. The upper bound alone would do so with nearly
+1 - level where the margin is far below the standard error: 1.2 % for two points with 5 seeds x 80 prompts."""
+
+
 @dataclass(frozen=True, slots=True)
 class NonInferiority:
     """Both one-sided tests of a mean difference against -margin."""
@@ -26,7 +31,8 @@ class NonInferiority:
     """Of "the drop is the margin or more": small where the candidate is shown to be good enough."""
 
     p_inferior: float
-    """Of "the drop is the margin or less": small where the candidate is shown to be worse by more."""
+    """Of "the drop is the margin or less, or there is none": small where the candidate is shown to be worse by more
+    than the margin, and worse at all at FALSE_BREACH."""
 
     needed_margin: float
     """The margin that an unchanged candidate passes with probability .8, given this standard error."""
@@ -36,8 +42,10 @@ def non_inferiority(D_SP: NDArray[np.float64], margin: float, level: float = 0.9
     """Tests the mean of candidate - baseline, positive where the candidate is better, in the unit of the table.
 
     Student's t of the crossed interval, so for new seeds and new prompts. PASS where the lower one-sided bound is above
-    -margin is p_non_inferior < 1 - level, BREACH where the upper one is below it is p_inferior < 1 - level (ICH E9,
-    section 3.3.2; two one-sided tests, Schuirmann 1987). A table without variance decides by its mean alone.
+    -margin is p_non_inferior < 1 - level (ICH E9, section 3.3.2; two one-sided tests, Schuirmann 1987). BREACH is
+    p_inferior < 1 - level: the upper bound is below -margin, and a drop of any size has p < FALSE_BREACH. It is the
+    larger of the two p-values, the second scaled to the first's level (intersection-union test, Berger 1982). A table
+    without variance decides by its mean alone.
 
     Raises ValueError for a margin that is not above 0, a level outside (.5, 1), and as `crossed_interval`.
     """
@@ -49,7 +57,9 @@ def non_inferiority(D_SP: NDArray[np.float64], margin: float, level: float = 0.9
         p_non_inferior, p_inferior = float(distance <= 0), float(distance >= 0)
     else:
         p_non_inferior = float(stdtr(interval.dof, -distance / interval.se))
-        p_inferior = float(stdtr(interval.dof, distance / interval.se))
+        p_drop = float(stdtr(interval.dof, interval.estimate / interval.se))
+        scaled = min(1.0, p_drop * (1 - level) / FALSE_BREACH)
+        p_inferior = max(float(stdtr(interval.dof, distance / interval.se)), scaled)
     return NonInferiority(
         interval,
         p_non_inferior,

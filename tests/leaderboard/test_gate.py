@@ -90,13 +90,14 @@ def test_tiers(tmp_path: Path, tier: str, shift: float, verdict: str) -> None:
 def test_holm_over_the_checks_that_decide(tmp_path: Path) -> None:
     """Two equal checks double their p; an advisory one beside them is corrected by itself."""
     before = [*rows_of({1: BEFORE}), *rows_of({1: BEFORE}, suite="t")]
-    after = [*rows_of({1: AFTER}), *rows_of({1: AFTER}, suite="t")]
+    after = [*rows_of({1: [0.0] * 10}), *rows_of({1: [0.0] * 10}, suite="t")]
     single = gate_rows(tmp_path, before, after, check(0.01)).checks[0].tested
     twice = gate_rows(tmp_path, before, after, check(0.01), check(0.01, "supporting", "t")).checks[0].tested
     beside = gate_rows(tmp_path, before, after, check(0.01), check(0.01, "advisory", "t")).checks[0].tested
     assert single is not None
     assert twice is not None
     assert beside is not None
+    assert 0 < single.p_inferior < 0.1
     assert twice.p_inferior == pytest.approx(2 * single.p_inferior)
     assert beside.p_inferior == single.p_inferior
 
