@@ -68,4 +68,19 @@ def bench_report(
     from epa_bench.bench.report import benchmark_report
 
     show_rows([row.model_dump(mode="json") for row in benchmark_report(examples, rounds, out, say)], json_path)
+
+
+@bench.command("table")
+def bench_table(
+    runs: Annotated[int, typer.Option("--runs", min=2, help="Runs on one leaderboard.")] = 1000,
+    prompts: Annotated[int, typer.Option("--prompts", min=2, help="Prompts of each.")] = 805,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Times each way of reading is measured.")] = 3,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Write a leaderboard of many runs again from its rows: seconds, peak memory, whether the bytes are the same."""
+    from epa_bench.bench.table import benchmark_tables
+
+    rows = benchmark_tables(runs, prompts, rounds, out, say)
+    show_rows([row.model_dump(mode="json") for row in rows], json_path)
     say(f"Table: {out}")

@@ -155,9 +155,11 @@ def _probe_notes(run: Run) -> Iterator[str]:
 
 
 def _processors(run: Run) -> list[str]:
-    """Of the machines that trained the checkpoints."""
-    trained = [run.store.open(checkpoint.cell) for checkpoint in run.cells.checkpoints if checkpoint.cell is not None]
-    return sorted({cell.manifest.processor or "processor not recorded" for cell in trained})
+    """Of the machines that trained the checkpoints. A sweep whose only suite is golden trains none."""
+    found = [checkpoint.cell for checkpoint in run.cells.checkpoints if checkpoint.cell is not None]
+    trained = [run.store.open(cell) for cell in found if run.store.has(cell)]
+    processors = {cell.manifest.processor or "processor not recorded" for cell in trained}
+    return sorted(processors) or ["nothing was trained: no suite asks a checkpoint"]
 
 
 def _plan_summary(run: Run, arm: Arm) -> str:
