@@ -77,7 +77,7 @@ def test_a_metric_that_failed_everywhere(tmp_path: Path) -> None:
     write_report([run], run.parent, tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text()
     assert "none: no prompt has a value in every seed" in page
-    assert "2 rows failed: counted, never scored" in page
+    assert "2 rows of all metrics failed: counted, never scored" in page
     assert "NaN" not in page.partition("<script")[0]
 
 
