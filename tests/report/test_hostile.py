@@ -75,7 +75,11 @@ def test_nothing_of_theirs_runs_and_everything_of_theirs_is_text(opened: Opened)
             assert part in seen
     assert f"judge says {ATTACKS[0]}" in seen
     assert page.evaluate("window.ran") is None
-    assert page.locator("main img, main svg, main iframe, main b, main script:not([type])").count() == 0
+    for chart in page.locator("figure.chart").all():
+        chart.scroll_into_view_if_needed()
+        page.wait_for_function("(figure) => figure.dataset.drawn", arg=chart.element_handle())
+    assert page.locator("main :is(img, svg, iframe, b):not(.plot *), main script:not([type])").count() == 0
+    assert page.evaluate("window.ran") is None
     assert page.evaluate("({}).polluted === undefined && Object.prototype.text === undefined")
     assert page.locator("a[href^='javascript']").count() == 0
 

@@ -203,7 +203,10 @@ def test_every_control_has_a_name_and_every_section_a_heading(opened: Opened) ->
     assert len(headings) >= 6
 
 
-def test_the_page_is_the_same_when_made_again(finished: "Workplace", sweep_page: Path, tmp_path: Path) -> None:
-    write_report([finished.folder / "leaderboards" / "mini.md"], finished.folder / "runs", tmp_path / "report.html")
+def test_the_page_is_the_same_when_made_again(
+    finished: "Workplace", sweep_page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(finished.folder)
+    write_report([Path("leaderboards/mini.md")], Path("runs"), tmp_path / "report.html")
     assert (tmp_path / "report.html").read_bytes() == sweep_page.read_bytes()
     assert len(sweep_page.read_bytes()) < 10_000_000
