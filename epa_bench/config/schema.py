@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, model_validator
 
 from epa_bench.config.engine import Engine
+from epa_bench.config.execution import Execution
 from epa_bench.config.judge import GoldJudge, Judge
 from epa_bench.config.trackers import Tracker
 from epa_bench.config.values import (
@@ -378,19 +379,6 @@ class Output(Record):
 
     report_to: Listed[Tracker] = ()
     """Trackers that every training reports to, as a run called SWEEP/ARM/seed-SEED. They decide no result."""
-
-
-class Execution(Record):
-    """How cells run on this machine."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-
-    workers: Count | None = None
-    """Processes side by side; on CPU one a core by default (one thread each), on CUDA one."""
-
-    processes: Count = 1
-    """Ranks a training is spread over, a GPU each; must divide the groups of an optimizer step. Each takes its share of
-    the step, so results agree up to rounding."""
 
 
 class Sweep(Record):

@@ -1,7 +1,7 @@
 """What the process of a cell tells whoever started it: a line of JSON each, on its standard output."""
 
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
@@ -36,24 +36,29 @@ class Failed(Record):
 
     kind: Literal["failed"] = "failed"
 
-    exit_code: int
-    """Of the error's class; 1 for a bug."""
+    error: str
+    """Name of the error's class in core/errors.py; that of another class for a bug."""
 
     message: str
     """The error's, or a bug's traceback."""
 
     @classmethod
     def of(cls, error: Exception) -> "Failed":
-        if isinstance(error, EpaBenchError):
-            return cls(exit_code=error.exit_code, message=str(error))
-        return cls(exit_code=1, message="".join(traceback.format_exception(error)))
+        known = isinstance(error, EpaBenchError)
+        return cls(
+            error=type(error).__name__, message=str(error) if known else "".join(traceback.format_exception(error))
+        )
 
-    def error(self) -> Exception:
+    def raised(self) -> Exception:
         """What the cell raised: the same class and message; RuntimeError with the traceback for a bug."""
-        for kind in EpaBenchError.__subclasses__():
-            if kind.exit_code == self.exit_code:
-                return kind(self.message)
-        return RuntimeError(self.message)
+        kinds = {kind.__name__: kind for kind in _kinds(EpaBenchError)}
+        return kinds.get(self.error, RuntimeError)(self.message)
+
+
+def _kinds(kind: type[EpaBenchError]) -> Iterator[type[EpaBenchError]]:
+    yield kind
+    for below in kind.__subclasses__():
+        yield from _kinds(below)
 
 
 CellMessage = Annotated[Moved | Remark | Done | Failed, Field(discriminator="kind")]

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from epa_bench.config.execution import Execution
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import Execution, Training
+from epa_bench.config.schema import Training
 from epa_bench.config.trackers import missing_packages
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
@@ -120,6 +121,17 @@ def check_ranks(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
             ("execution", "processes"),
             f"`execution.processes`: {processes} ranks cannot share a step of {step[0]} x {step[1]} groups evenly; "
             f"choose a number that divides {step[0] * step[1]}",
+        )
+
+
+def check_device(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
+    """A cluster whose nodes have what this machine cannot see."""
+    execution = _section(raw, "execution")
+    if execution.get("kind") in ("ray", "slurm") and execution.get("device", "auto") == "auto":
+        yield (
+            ("execution", "device"),
+            f"`execution.device`: auto looks at this machine, which says nothing of the {execution['kind']} cluster's "
+            "nodes; set cpu or cuda",
         )
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from epa_bench.config.schema import Execution
+from epa_bench.config.execution import Execution
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.store import CellSpec
 from epa_bench.core.sweep_status import Lane
@@ -38,14 +38,14 @@ def demands(
     served = _served(cells)
     # vLLM comes last, in processes that live: the engine goes from checkpoint to checkpoint, and shares the memory with
     # no training.
-    before = frozenset(c.digest for c in cells if _on_device(c) and c.digest not in served)
-    gpus = max((_gpus(cell) for cell in cells if cell.digest in served), default=1) if device == "cuda" else 0
+    before = frozenset(c.digest for c in cells if on_device(c) and c.digest not in served)
+    gpus = max((processes_of(cell) for cell in cells if cell.digest in served), default=1) if device == "cuda" else 0
     engine = Demand({"workers": 1, "engines": 1}, gpus, process="engine", after=before)
     found = {}
     for cell in cells:
-        if cell.step in ASKING and not _judges_here(cell):
+        if cell.step in ASKING and not judges_here(cell):
             found[cell.digest] = _JUDGE
-        elif cell.digest in served and _on_device(cell):
+        elif cell.digest in served and on_device(cell):
             found[cell.digest] = engine
         else:
             found[cell.digest] = _computing(cell, device, memory.get(cell.digest))
@@ -66,28 +66,29 @@ def lanes_of(owed: Sequence[CellSpec], found: Mapping[str, Demand], workers: int
 
 def _computing(cell: CellSpec, device: Device, memory: int | None) -> Demand:
     if device == "cuda":
-        return Demand({"workers": 1}, _gpus(cell), fresh=True) if _on_device(cell) else Demand({"cpu workers": 1})
+        return Demand({"workers": 1}, processes_of(cell), fresh=True) if on_device(cell) else Demand({"cpu workers": 1})
     return Demand({"workers": 1} if memory is None else {"workers": 1, "memory": memory})
 
 
-def _on_device(cell: CellSpec) -> bool:
-    return "torch" in STEPS[cell.step].packages or _judges_here(cell)
+def on_device(cell: CellSpec) -> bool:
+    """Whether it computes with a model."""
+    return "torch" in STEPS[cell.step].packages or judges_here(cell)
 
 
-def _judges_here(cell: CellSpec) -> bool:
+def judges_here(cell: CellSpec) -> bool:
     """Whether its judge is a checkpoint on this machine, which computes as others do."""
     return cell.step in ASKING and cell.config["judge"]["kind"] == "local"
 
 
 def _engine(cell: CellSpec) -> Mapping[str, Any] | None:
     """Settings of the vLLM that it needs: for what the cell is about, or for its judge."""
-    settings = cell.config["judge"] if _judges_here(cell) else cell.config
+    settings = cell.config["judge"] if judges_here(cell) else cell.config
     engine: Mapping[str, Any] | None = settings.get("engine")
     return engine
 
 
-def _gpus(cell: CellSpec) -> int:
-    """A GPU for each rank of a training, or of an engine."""
+def processes_of(cell: CellSpec) -> int:
+    """Ranks of a training, or of an engine; each has a GPU."""
     engine = _engine(cell)
     return int(engine["tensor_parallel_size"] if engine else cell.config.get("processes", 1))
 

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from epa_bench.config.execution import Execution
 from epa_bench.config.load import LoadedSweep, load_sweep
-from epa_bench.config.schema import Execution, Sweep
+from epa_bench.config.schema import Sweep
 from epa_bench.config.yaml12 import Document
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
-from epa_bench.execution.device import Device, default_workers, resolve_device
+from epa_bench.execution.device import Device, default_workers
 from epa_bench.execution.launcher import launched_settings
 from epa_bench.execution.local import run_cells
 from epa_bench.pipeline.cell_runner import CellRunner
@@ -22,12 +23,14 @@ from epa_bench.pipeline.checks import (
     STORE_FOLDER,
     check_baseline,
     check_controls,
+    check_device,
     check_losses,
     check_names,
     check_ranks,
     check_step_size,
     check_trackers,
 )
+from epa_bench.pipeline.cluster import compute_on_cluster, device_of
 from epa_bench.pipeline.consistency import check_consistency, check_tasks
 from epa_bench.pipeline.contamination import heed_contamination
 from epa_bench.pipeline.demands import demands, lanes_of, machine_tokens
@@ -70,13 +73,13 @@ def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> 
 
 def load_cells(document: Document, overrides: Sequence[str], suites: Registry) -> tuple[LoadedSweep, SweepCells]:
     """A checked sweep and its cells; raises as `open_run` and writes nothing."""
-    checks = [check_names, check_losses, check_controls, check_step_size, check_ranks, check_baseline]
+    checks = [check_names, check_losses, check_controls, check_step_size, check_ranks, check_device, check_baseline]
     overrides = [*launched_settings(os.environ), *overrides]
     loaded = load_sweep(document, overrides, [*checks, lambda raw: suites.problems(raw.get("suites"))])
     sweep = loaded.config
     definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
     check_consistency(loaded, definitions)
-    cells = SweepCells(sweep, definitions, resolve_device(sweep.execution.device))
+    cells = SweepCells(sweep, definitions, device_of(sweep.execution))
     _check_engine(loaded, cells)
     return loaded, cells
 
@@ -155,18 +158,22 @@ def compute(
     done = found.done
     if len(done) == len(cells):
         return
-    runner = CellRunner(store.root, device, found.again)
-    taken = demands(cells, device, execution, memory or {})
     owed = [cell for cell in cells if cell.digest not in done]
-    lanes = lanes_of(owed, taken, execution.workers or default_workers(device, execution.processes))
+    here = execution.kind == "local"
+    taken = demands(cells, device, execution, memory or {}) if here else {}
+    # A cluster decides by itself how much runs at a time.
+    lanes = lanes_of(owed, taken, execution.workers or default_workers(device, execution.processes)) if here else {}
     with SweepProgress(len(cells), len(done), lanes, seconds_of_like(store, owed)) as progress:
         for remark in remarks:
             progress.notice(remark)
         if answering and any(cell.step in ("responses", "conversations") for cell in owed):
             progress.say(answering)
+        if not here:
+            compute_on_cluster(cells, store, device, execution, found, progress)
+            return
         run_cells(
             cells,
-            runner,
+            CellRunner(store.root, device, found.again),
             store=store,
             done=done,
             again={cell.digest: store.stamp(cell) for cell in cells if cell.digest in found.again},

@@ -20,6 +20,7 @@ from epa_bench.core.errors import ConfigError, StoreError
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.records import Record
 from epa_bench.core.store import CellSpec, Store
+from epa_bench.execution.cell_process import unseen
 from epa_bench.execution.device import Device, resolve_device
 from epa_bench.pipeline.cell_runner import CellRunner
 from epa_bench.steps.context import Report
@@ -115,10 +116,7 @@ def _read(path: Path) -> WorkOrder:
     try:
         return WorkOrder.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise StoreError(
-            f"cannot read the work order {path} on {socket.gethostname()} ({error.strerror}): the store must be on a "
-            "file system that every node sees under the same path; set output.folder to one"
-        ) from error
+        raise StoreError(unseen(path)) from error
     except ValidationError as error:
         raise StoreError(
             f"{path} is no work order of this version of epa-bench, or is damaged; run the sweep again"
@@ -146,12 +144,9 @@ def _spec(order: WorkOrder, digest: str, path: Path) -> CellSpec:
 
 
 def _check_place(order: WorkOrder) -> None:
-    missing = [name for name in (order.folder, f"{order.store}/store.json") if not Path(name).exists()]
-    if missing:
-        raise StoreError(
-            f"{socket.gethostname()} does not see {' or '.join(missing)}: sweep and store must be on a file system "
-            "that every node sees under the same path"
-        )
+    for path in (Path(order.folder), Path(order.store, "store.json")):
+        if not path.exists():
+            raise StoreError(unseen(path))
 
 
 def _check_versions(spec: CellSpec, device: Device) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.pipeline.clusters import small_sweep
+
 if TYPE_CHECKING:
     from tests.conftest import Workplace
     from tests.pipeline.published import Judged
@@ -137,3 +139,11 @@ def judged(answered: "Workplace", tmp_path: Path) -> "Judged":
         return copied
 
     return place
+
+
+@pytest.fixture(scope="session")
+def small_tables(finished: "Workplace", tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """Tables of the small sweep by the local executor, which computed all of its cells."""
+    place = small_sweep(finished, tmp_path_factory.mktemp("small"), without=())
+    place.finish()
+    return place.tables()

@@ -72,8 +72,8 @@ def test_its_own_error_has_its_exit_code_and_is_told(ordered: Ordered) -> None:
     assert failed.returncode == StoreError.exit_code
     (told,) = (parse_message(line) for line in failed.stdout.splitlines())
     assert isinstance(told, Failed)
-    assert isinstance(told.error(), StoreError)
-    assert "is not what was written" in str(told.error())
+    assert isinstance(told.raised(), StoreError)
+    assert "is not what was written" in str(told.raised())
     assert "Traceback" not in failed.stderr
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from epa_bench.config.schema import Execution
+from epa_bench.config.execution import Execution
 from epa_bench.core.errors import ConfigError
 from epa_bench.core.store import CellSpec
 from epa_bench.pipeline.demands import demands, machine_tokens
