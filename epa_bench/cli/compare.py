@@ -12,7 +12,11 @@ from epa_bench.cli.output import say, show_board
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Folders of sweeps and imports: runs/NAME.")],
     baseline: Annotated[
-        str | None, typer.Option(metavar="RUN/METHOD", help="Compare the others with it; by default the first run's.")
+        str | None,
+        typer.Option(
+            metavar="RUN/METHOD",
+            help="Compare the others with it; by default the first run's. */METHOD: each run's own.",
+        ),
     ] = None,
     mix: Annotated[
         bool, typer.Option("--mix", help="Allow different judges, judge prompts or reference sets in one suite.")

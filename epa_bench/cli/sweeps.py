@@ -12,12 +12,11 @@ from epa_bench.cli.output import say, show_board, show_rows
 
 def run(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = [], json_path: JsonPath = None) -> None:
     """Do the whole sweep: reference, training, answers, verdicts, probes, table. Only what is owed is computed."""
-    from epa_bench.pipeline.run import run_stage
-    from epa_bench.pipeline.table import write_table
+    from epa_bench.pipeline.any_run import run_any, write_any
 
-    opened = open_sweep(sweep, overrides, suites)
-    run_stage(opened, "score")
-    show_board(write_table(opened), json_path)
+    opened = open_any_sweep(sweep, overrides, suites)
+    run_any(opened, "score")
+    show_board(write_any(opened), json_path)
     say(f"Rows: {opened.folder / 'rows.jsonl'}   Table: {opened.sweep.output.leaderboards}/{opened.sweep.name}.md")
 
 
@@ -52,14 +51,14 @@ def table(
 ) -> None:
     """Write the margin table again from a finished sweep's store. Trains nothing, loads no torch."""
     from epa_bench.leaderboard.check import check_table
-    from epa_bench.pipeline.table import write_table
+    from epa_bench.pipeline.any_run import write_any
 
-    opened = open_sweep(sweep, overrides, suites)
+    opened = open_any_sweep(sweep, overrides, suites)
     if check:
         not_of_rows = check_table(opened.folder, Path(opened.sweep.output.leaderboards))
         say("The tables are what the rows give." + "".join(f" Not of rows, so not checked: {n}." for n in not_of_rows))
         return
-    show_board(write_table(opened), json_path, full=full, latex=latex, html=html)
+    show_board(write_any(opened), json_path, full=full, latex=latex, html=html)
 
 
 def push(
@@ -80,6 +79,7 @@ def push(
 
 
 def open_sweep(sweep: str, overrides: list[str], folders: list[Path]) -> Any:
+    """A sweep with one reference."""
     from epa_bench.config.yaml12 import read_document
     from epa_bench.pipeline.run import open_run
     from epa_bench.suites.registry import registry, sweep_path
@@ -87,10 +87,18 @@ def open_sweep(sweep: str, overrides: list[str], folders: list[Path]) -> Any:
     return open_run(read_document(sweep_path(sweep)), overrides, registry(folders))
 
 
-def stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, json_path: Path | None) -> None:
-    from epa_bench.pipeline.run import run_stage
-    from epa_bench.pipeline.summaries import stage_summary
+def open_any_sweep(sweep: str, overrides: list[str], folders: list[Path]) -> Any:
+    """A sweep with one reference or several."""
+    from epa_bench.config.yaml12 import read_document
+    from epa_bench.pipeline.any_run import open_any
+    from epa_bench.suites.registry import registry, sweep_path
 
-    opened = open_sweep(sweep, overrides, folders)
-    run_stage(opened, stage)
-    show_rows(stage_summary(opened, stage), json_path)
+    return open_any(read_document(sweep_path(sweep)), overrides, registry(folders))
+
+
+def stage(sweep: str, overrides: list[str], folders: list[Path], stage: Any, json_path: Path | None) -> None:
+    from epa_bench.pipeline.any_run import run_any, summary_of
+
+    opened = open_any_sweep(sweep, overrides, folders)
+    run_any(opened, stage)
+    show_rows(summary_of(opened, stage), json_path)

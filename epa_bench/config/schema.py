@@ -2,11 +2,13 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from epa_bench.config.engine import Engine
 from epa_bench.config.execution import Execution
 from epa_bench.config.judge import GoldJudge, Judge
+from epa_bench.config.supervised import References, Sft
 from epa_bench.config.trackers import Tracker
 from epa_bench.config.values import (
     ALL_LINEAR,
@@ -57,17 +59,6 @@ class ScratchModel(Record):
         return self
 
 
-class Sft(Record):
-    """Supervised stage of a from-scratch reference."""
-
-    num_train_epochs: Count = 1
-    batch_size: Count = 64
-    learning_rate: Positive = 3e-3
-    warmup_ratio: Fraction = 0.1
-    weight_decay: Annotated[Finite, Field(ge=0)] = 0.01
-    seed: Seed = 0
-
-
 class ScratchReference(Record):
     """The reference is made here: tokenizer, model and supervised training."""
 
@@ -109,6 +100,12 @@ class EmbeddedData(Record):
     off_topic: Fraction = 0.15
     """Share of supervised targets that answer another prompt: the mass EPA's weak negatives push on."""
 
+    swapped: Fraction = 0.0
+    """Share of supervised rows that have the target of another of these rows: label noise."""
+
+    swapped_preferences: Fraction = 0.0
+    """Share of preference rows for training whose chosen response changes places with the first rejected one."""
+
     train_prompts: Count = 800
     eval_prompts: Count = 300
 
@@ -128,6 +125,15 @@ class EmbeddedData(Record):
                 f"correct + off_topic must be at most 1, got {self.correct} + {self.off_topic}", "correct", "off_topic"
             )
         return self
+
+    def recipe(self) -> dict[str, Any]:
+        """What decides the data; shares of swapped rows, which were added later, are named only where there are any."""
+        none = {name for name in ("swapped", "swapped_preferences") if not getattr(self, name)}
+        return self.model_dump(mode="json", exclude=none)
+
+    def corpus_recipe(self) -> dict[str, Any]:
+        """The same without what only the preferences depend on and was added later."""
+        return {name: value for name, value in self.recipe().items() if name != "swapped_preferences"}
 
 
 class Contamination(Record):
@@ -166,6 +172,31 @@ class FilesData(Record):
 
 
 Data = Annotated[EmbeddedData | FilesData, Field(discriminator="kind")]
+
+
+class AlignedScratch(Record):
+    """An aligned model made here: a tokenizer, a model and supervised training of its own, on the embedded task."""
+
+    kind: Literal["scratch"]
+    model: ScratchModel = ScratchModel()
+    sft: Sft = Sft()
+    data: EmbeddedData
+
+    template: Literal["chat"] = "chat"
+
+
+class AlignedScores(Record):
+    """Scores that an aligned model gave elsewhere."""
+
+    kind: Literal["scores"]
+
+    path: str
+    """JSON lines of {prompt, response, logp, tokens}, a line for every supervised row at least, in any order; logp is
+    summed over the response's tokens in nats, tokens is their number under the model's own tokenizer."""
+
+
+Aligned = Annotated[AlignedScratch | CheckpointReference | AlignedScores, Field(discriminator="kind")]
+"""A model whose mean log-prob a response token tells how good a supervised row is; its tokenizer may be another."""
 
 
 Control = Literal["learning_rate", "nll", "strong_only", "weak_only", "own_prompt"]
@@ -387,7 +418,16 @@ class Sweep(Record):
     name: Name
     reference: Reference
     data: Data
-    methods: Annotated[dict[Name, Method], Field(min_length=1)]
+
+    aligned: dict[Name, Aligned] = Field(default_factory=dict)
+    """Aligned models, for `reference.sft.objective: poft` and `reference.sft.keep`."""
+
+    references: References | None = None
+    """Instead of the one reference several, made from it."""
+
+    methods: dict[Name, Method]
+    """At least one; may be empty with `references`, which are then compared as they are."""
+
     seeds: Seeds = (1, 2, 3)
     """Training seeds. A seed decides the order of the data and the draw of weak negatives."""
 
@@ -404,3 +444,10 @@ class Sweep(Record):
     table: Table = Table()
     output: Output = Output()
     execution: Execution = Execution()
+
+    @field_validator("methods")
+    @classmethod
+    def _some_method(cls, methods: dict[str, Method], info: ValidationInfo) -> dict[str, Method]:
+        if not methods and info.data.get("references") is None:
+            raise PydanticCustomError("too_short", "expected at least one entry")
+        return methods

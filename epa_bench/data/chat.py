@@ -62,20 +62,29 @@ class Renderer:
     """
 
     def __init__(
-        self, tokenizer: "PreTrainedTokenizerBase", *, template: Literal["chat", "plain"], max_length: int
+        self,
+        tokenizer: "PreTrainedTokenizerBase",
+        *,
+        template: Literal["chat", "plain"],
+        max_length: int,
+        key: str = "reference.template",
     ) -> None:
-        """`max_length`: tokens of prompt and response together. Raises CheckpointError."""
+        """`max_length`: tokens of prompt and response together; `key`: where a sweep sets the template, for messages.
+
+        Raises CheckpointError.
+        """
         name = tokenizer.name_or_path or "the tokenizer"
         if tokenizer.eos_token_id is None:
             raise CheckpointError(f"{name}: expected an EOS token, the tokenizer has none; set its eos_token")
         if template == "chat" and tokenizer.chat_template is None:
             raise CheckpointError(
-                f"{name}: expected a chat template, the tokenizer has none; set `reference.template: plain` "
+                f"{name}: expected a chat template, the tokenizer has none; set `{key}: plain` "
                 "to concatenate prompt and response, or give the tokenizer the template it was trained with"
             )
         self._tokenizer: Any = tokenizer
         self._name = name
         self._template = template
+        self._key = key
         self._max_length = max_length
         self._eos: str = str(tokenizer.eos_token)
         self._eos_id: int = tokenizer.eos_token_id
@@ -130,7 +139,7 @@ class Renderer:
         if isinstance(prompt, str):
             return prompt
         raise DataError(
-            f"expected a prompt as a string under `reference.template: plain`, got {len(prompt)} messages; "
+            f"expected a prompt as a string under `{self._key}: plain`, got {len(prompt)} messages; "
             "use `chat`, or join the messages to one text"
         )
 

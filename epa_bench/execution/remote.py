@@ -180,6 +180,7 @@ class _RemoteRun:
             self._fail(cell, WorkerError(f"died {RETRIES + 1} times; at last: {end}"))
 
     def _fail(self, cell: CellSpec, error: Exception) -> None:
-        before = len(self._schedule.undone)
+        before = set(self._schedule.undone)
         self._schedule.fail(cell, error, lambda other: False)
-        self._progress.failed(cell.digest, str(error), len(self._schedule.undone) - before)
+        left = [other for digest, (other, _) in self._schedule.undone.items() if digest not in before]
+        self._progress.failed(cell.digest, str(error), [("", other.step) for other in left])

@@ -11,34 +11,15 @@ The arithmetic, which a reader can repeat in pandas to the last digit:
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import pandas as pd
 
 from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import ArmResult, Leaderboard, Margin, MetricTable, Score
+from epa_bench.leaderboard.opponents import Arm, Opponent, arms_of, opponent_of
 from epa_bench.leaderboard.rows import score_frame
 from epa_bench.stats.crossed import Interval, crossed_interval, minimum_detectable_effect
-
-
-@dataclass(frozen=True, slots=True)
-class Arm:
-    """A trained variant: what its rows have in common."""
-
-    name: str
-    method: str
-    beta: float
-    learning_rate: float
-
-
-@dataclass(frozen=True, slots=True)
-class Opponent:
-    """The baseline arm that an arm is measured against."""
-
-    arm: str | None
-    why_none: str = ""
-    """Reason, where `arm` is None."""
 
 
 def build_table(
@@ -54,15 +35,16 @@ def build_table(
 ) -> Leaderboard:
     """The leaderboard of all rows: a table for each suite and metric, ordered by name.
 
-    `baseline` is a method. An arm's opponent is the baseline arm with its beta and learning rate; failing that, the
-    only baseline arm of the rows; failing that there is no margin, and a note says why. `judge` describes a suite's
-    judge, `metrics` says how (suite, metric) is shown: unknown ones are shown plainly.
+    `baseline` is a method; see `baseline_of` for several runs in one table. An arm's opponent is the baseline arm with
+    its beta and learning rate; failing that, the only baseline arm of the rows; failing that there is no margin, and a
+    note says why. `judge` describes a suite's judge, `metrics` says how (suite, metric) is shown: unknown ones are
+    shown plainly.
 
     The order of the rows does not matter. Raises DataError for rows that contradict each other (see `score_frame`).
     """
     frame = score_frame(rows)
-    arms = _arms(frame, baseline)
-    opponents = {arm.name: _opponent(arm, arms, baseline) for arm in arms if arm.method != baseline}
+    arms = arms_of(frame, baseline)
+    opponents = {arm.name: opponent_of(arm, arms, baseline) for arm in arms if not arm.is_baseline(baseline)}
     known = metrics or {}
     tables = []
     for _, part in frame.groupby(["suite", "metric"], sort=True):
@@ -115,31 +97,6 @@ def differences(ours: pd.DataFrame, theirs: pd.DataFrame) -> pd.DataFrame:
     """
     common = ours.index.intersection(theirs.index).sort_values()
     return (ours.loc[common] - theirs.loc[common]).dropna(axis="columns")
-
-
-def _arms(frame: pd.DataFrame, baseline: str) -> list[Arm]:
-    """All arms of the rows, those of the baseline method first, then by name."""
-    settings = frame[["arm", "method", "beta", "learning_rate"]].drop_duplicates()
-    arms = [
-        Arm(str(name), str(method), float(beta), float(learning_rate))
-        for name, method, beta, learning_rate in settings.itertuples(index=False)
-    ]
-    return sorted(arms, key=lambda arm: (arm.method != baseline, arm.name))
-
-
-def _opponent(arm: Arm, arms: Sequence[Arm], baseline: str) -> Opponent:
-    candidates = [other for other in arms if other.method == baseline]
-    exact = [o for o in candidates if (o.beta, o.learning_rate) == (arm.beta, arm.learning_rate)]
-    if len(exact) == 1:
-        return Opponent(exact[0].name)
-    setting = f"beta {arm.beta!r} and learning rate {arm.learning_rate!r}"
-    if exact:
-        return Opponent(None, f"{len(exact)} {baseline} arms have {setting}: {', '.join(o.name for o in exact)}")
-    if len(candidates) == 1:
-        return Opponent(candidates[0].name)
-    if candidates:
-        return Opponent(None, f"none of {len(candidates)} {baseline} arms has {setting}")
-    return Opponent(None, f"no arm of the baseline method {baseline}")
 
 
 def _results(

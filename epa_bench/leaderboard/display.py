@@ -85,7 +85,7 @@ def headline_grid(board: Leaderboard) -> Grid:
     candidates = sorted({r.arm for r in results if r.margin is not None and r.method != REFERENCE_METHOD})
     opponents = {r.margin.against for r in results if r.margin is not None}
     baselines = [r.arm for r in results if r.margin is None]
-    if not candidates or len(candidates) > _MOST_COLUMNS or opponents != set(baselines):
+    if not candidates or len(candidates) > _MOST_COLUMNS or len(opponents) != 1 or opponents != set(baselines):
         return _long(tables, board.level)
     if len(candidates) == 1:
         return _wide(tables, arms, candidates[0], baselines[0], board.level)

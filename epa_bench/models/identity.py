@@ -41,9 +41,11 @@ class CheckpointIdentity:
     """Where `path` holds an adapter: the folder of the weights that it belongs to, whose content counts as well."""
 
 
-def identify(reference: CheckpointReference, bases: Mapping[str, Path] | None = None) -> CheckpointIdentity:
+def identify(
+    reference: CheckpointReference, bases: Mapping[str, Path] | None = None, section: str = "reference"
+) -> CheckpointIdentity:
     """The checkpoint that `locate` finds, with its digest. Raises CheckpointError as `locate` does."""
-    found = locate(reference, bases)
+    found = locate(reference, bases, section)
     if found.adapter is None or found.base is None:
         return CheckpointIdentity(found.path, content_digest(found.path))
     content = {
@@ -60,25 +62,27 @@ def content_digest(folder: Path) -> str:
     return folder_digest(folder, CONTENT)
 
 
-def locate(reference: CheckpointReference, bases: Mapping[str, Path] | None = None) -> CheckpointFolders:
+def locate(
+    reference: CheckpointReference, bases: Mapping[str, Path] | None = None, section: str = "reference"
+) -> CheckpointFolders:
     """Finds a local folder, or the local copy of a hub checkpoint at its pinned revision (downloading it if it can).
 
     Of an adapter also its base, likewise: a folder (from here, or from the adapter's own folder) or a pinned hub name.
     `bases`: folders of bases by what adapters call them, where that is no place; a sweep's adapters name a digest.
+    `section`: of the sweep file, which names the checkpoint.
     Raises CheckpointError where one of them is absent, holds no safetensors weights, is a hub name without a revision,
     or where the adapter is no plain LoRA or does not fit its base.
     """
-    path = find_folder(
-        reference.path, reference.revision, "`reference.path`", "pin it with `reference.revision: COMMIT`"
-    )
+    key = f"`{section}.path`"
+    path = find_folder(reference.path, reference.revision, key, f"pin it with `{section}.revision: COMMIT`")
     if not is_adapter(path):
-        _check_whole(path)
+        _check_whole(path, key)
         return CheckpointFolders(path)
     adapter = read_adapter(path)
     base = (bases or {}).get(adapter.base) or _find_base(adapter)
     if is_adapter(base):
         raise CheckpointError(f"the base of the adapter in {path}, {base}, is an adapter itself; merge that one first")
-    _check_whole(base)
+    _check_whole(base, key)
     check_fits(adapter, base)
     return CheckpointFolders(path, adapter, base)
 
@@ -101,9 +105,9 @@ def _find_base(adapter: Adapter) -> Path:
     return _download(adapter.base, commit, key, 'pin it there with `"revision": "COMMIT"`')
 
 
-def _check_whole(path: Path) -> None:
+def _check_whole(path: Path, key: str) -> None:
     if not (path / "config.json").is_file():
-        raise CheckpointError(f"{path} holds no config.json; `reference.path` names a Hugging Face checkpoint folder")
+        raise CheckpointError(f"{path} holds no config.json; {key} names a Hugging Face checkpoint folder")
     if not any(path.glob("*.safetensors")):
         raise CheckpointError(
             f"{path} holds no *.safetensors weights. Pickled weights are not loaded: convert the checkpoint with "

@@ -11,7 +11,7 @@ from epa_bench.core.store import CellSpec
 from epa_bench.engines.kinds import PACKAGES, EngineChoice, choose_engine
 from epa_bench.pipeline.checks import STORE_FOLDER
 from epa_bench.pipeline.local_judge import LocalJudgeRecipe, vllm_memory, vllm_settings
-from epa_bench.pipeline.start_cells import digest_of_source
+from epa_bench.pipeline.source_cells import digest_of_source
 from epa_bench.pipeline.training_cells import Checkpoint, TrainingCells
 from epa_bench.suites.definitions import (
     AlpacaEvalSuite,

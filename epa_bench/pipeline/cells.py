@@ -17,7 +17,7 @@ from epa_bench.core.store import CellSpec
 from epa_bench.models.identity import CheckpointIdentity
 from epa_bench.pipeline.answer_cells import AnswerCells
 from epa_bench.pipeline.probe_cells import ProbeCells
-from epa_bench.pipeline.start_cells import digest_of_source
+from epa_bench.pipeline.source_cells import digest_of_source
 from epa_bench.pipeline.training_cells import Checkpoint
 from epa_bench.suites.definitions import (
     AlpacaEvalSuite,
@@ -53,7 +53,7 @@ class SweepCells(AnswerCells):
     @cached_property
     def probing(self) -> ProbeCells:
         """The probe set and what is computed from it."""
-        return ProbeCells(self.suites, self.preferences, self._has_gold, self.device)
+        return ProbeCells(self.suites, self.preferences, self.has_gold, self.device)
 
     def logps(self, checkpoint: Checkpoint, probes: CellSpec | None = None) -> CellSpec:
         """The score pass of a checkpoint over a set of prompts and answers, by default the probe set."""
@@ -115,7 +115,7 @@ class SweepCells(AnswerCells):
             return self._cell("values", {"kind": suite.kind, **mode}, inputs, label)
         if isinstance(suite, GenerationSuite):
             inputs = {"responses": self.responses(checkpoint, suite)}
-            return self._cell("values", {"kind": suite.kind, "gold": self._has_gold}, inputs, label)
+            return self._cell("values", {"kind": suite.kind, "gold": self.has_gold}, inputs, label)
         if isinstance(suite, KlSuite):
             return self._cell("kl_values", {}, self._sample_logps(checkpoint, suite), label)
         if isinstance(suite, BenchSuite):

@@ -9,6 +9,7 @@ from epa_bench import __version__
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.opponents import baseline_of
 from epa_bench.leaderboard.render import write_board
 from epa_bench.leaderboard.run_files import read_run
 
@@ -16,9 +17,10 @@ from epa_bench.leaderboard.run_files import read_run
 def compare_runs(folders: Sequence[Path], out: Path, baseline: str | None, *, mix: bool) -> Leaderboard:
     """Writes OUT.md, .csv and .json; an arm is called RUN/ARM. A margin is paired by prompt, over those in common.
 
-    `baseline`: RUN/METHOD, by default the first run's. `mix`: allow verdicts of different judges, prompts, orders or
-    reference sets in one suite; the table then says whose are whose. Raises ConfigError for runs of one name, an
-    unknown baseline or verdicts that do not compare, StoreError where a folder holds no table of a run.
+    `baseline`: RUN/METHOD, by default the first run's; */METHOD is each run's own. `mix`: allow verdicts of different
+    judges, prompts, orders or reference sets in one suite; the table then says whose are whose. Raises ConfigError for
+    runs of one name, an unknown baseline or verdicts that do not compare, StoreError where a folder holds no table of a
+    run.
     """
     runs = {folder.name: read_run(folder) for folder in folders}
     boards = {name: board for name, (_, board) in runs.items()}
@@ -34,7 +36,7 @@ def compare_runs(folders: Sequence[Path], out: Path, baseline: str | None, *, mi
     rows = pd.concat([_named(name, of_run) for name, (of_run, _) in runs.items()], ignore_index=True)
     chosen = baseline or f"{folders[0].name}/{boards[folders[0].name].baseline}"
     methods = sorted(rows["method"].unique())
-    if chosen not in methods:
+    if not any(baseline_of(method, chosen) == method for method in methods):
         raise ConfigError(f"--baseline {chosen}: no such method; there are {', '.join(methods)}")
     board = build_table(
         rows,

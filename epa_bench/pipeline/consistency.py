@@ -10,6 +10,7 @@ from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, SuiteError, list_problems
 from epa_bench.models.adapter_files import SCRATCH_LAYERS, Adapter, layer_shapes, unmatched
 from epa_bench.models.identity import locate
+from epa_bench.pipeline.supervised_checks import check_supervised
 from epa_bench.suites.definitions import (
     AlpacaEvalSuite,
     LmEvalSuite,
@@ -31,6 +32,7 @@ def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]
         *_unpinned(suites),
         *_lora(sweep),
         *_lm_eval(sweep, suites),
+        *check_supervised(sweep, suites),
     ]
     if found:
         problems = [Problem(loaded.document.where(location), message) for location, message in found]

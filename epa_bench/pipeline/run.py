@@ -38,7 +38,7 @@ from epa_bench.pipeline.durations import seconds_of_like
 from epa_bench.pipeline.owed import check_sources, standing
 from epa_bench.pipeline.run_cells import note_sweep
 from epa_bench.pipeline.training_memory import training_bytes
-from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite, KlSuite
+from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite, KlSuite, SuiteDefinition
 from epa_bench.suites.registry import Registry
 
 Stage = Literal["train", "generate", "judge", "score"]
@@ -63,25 +63,47 @@ class Run:
 
 
 def open_run(document: Document, overrides: Sequence[str], suites: Registry) -> Run:
-    """Loads and checks a sweep, finds its data and reference, opens its store.
+    """Loads and checks a sweep with one reference, finds its data and reference, opens its store.
 
     Raises ConfigError, SuiteError, DataError, CheckpointError or StoreError.
     """
     loaded, cells = load_cells(document, overrides, suites)
-    return Run(loaded, cells, Store(Path(loaded.config.output.folder) / STORE_FOLDER))
+    return Run(loaded, cells, open_store(loaded.config))
+
+
+def open_store(sweep: Sweep) -> Store:
+    """The store that all sweeps of an output folder share."""
+    return Store(Path(sweep.output.folder) / STORE_FOLDER)
 
 
 def load_cells(document: Document, overrides: Sequence[str], suites: Registry) -> tuple[LoadedSweep, SweepCells]:
-    """A checked sweep and its cells; raises as `open_run` and writes nothing."""
+    """A checked sweep with one reference, and its cells; raises as `open_run` and writes nothing."""
+    loaded, definitions = load_checked(document, overrides, suites)
+    if loaded.config.references is not None:
+        raise ConfigError(
+            f"{loaded.document.where(('references',))}: this verb takes a sweep with one reference; leave `references` "
+            "out and set `reference.sft` as one of its recipes does, or use run, train, generate, judge, score or table"
+        )
+    return loaded, cells_of(loaded, definitions)
+
+
+def load_checked(
+    document: Document, overrides: Sequence[str], suites: Registry
+) -> tuple[LoadedSweep, Mapping[str, SuiteDefinition]]:
+    """A checked sweep and its suites; raises as `open_run` and writes nothing."""
     checks = [check_names, check_losses, check_controls, check_step_size, check_ranks, check_device, check_baseline]
     overrides = [*launched_settings(os.environ), *overrides]
     loaded = load_sweep(document, overrides, [*checks, lambda raw: suites.problems(raw.get("suites"))])
-    sweep = loaded.config
-    definitions = {name: suites.load(name, changes) for name, changes in sweep.suites.items()}
+    definitions = {name: suites.load(name, changes) for name, changes in loaded.config.suites.items()}
     check_consistency(loaded, definitions)
-    cells = SweepCells(sweep, definitions, device_of(sweep.execution))
+    return loaded, definitions
+
+
+def cells_of(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]) -> SweepCells:
+    """The cells of a sweep with one reference. Raises ConfigError where its engine cannot run here."""
+    cells = SweepCells(loaded.config, suites, device_of(loaded.config.execution))
     _check_engine(loaded, cells)
-    return loaded, cells
+    return cells
 
 
 def _check_engine(loaded: LoadedSweep, cells: SweepCells) -> None:
@@ -131,6 +153,11 @@ def run_stage(run: Run, stage: Stage) -> None:
     note_sweep(run.folder, run.store, needed_cells(run))
     cells = needed_cells(run, stage)
     check_ready(run, cells)
+    compute_for(run, cells)
+
+
+def compute_for(run: Run, cells: Sequence[CellSpec]) -> None:
+    """Computes what is owed of the cells, of this run and of those that differ from it in the reference."""
     remarks = []
     if any(cell.step == "train" and not run.store.has(cell) for cell in cells):
         runner = CellRunner(run.store.root, run.cells.device, {})

@@ -49,19 +49,20 @@ def note_sweep(folder: Path, store: Store, cells: Sequence[CellSpec]) -> None:
     _write(folder, before.model_copy(update={"sweep": _steps(cells)}))
 
 
-def note_table(folder: Path, store: Store, results: Sequence[Result], cells: Sequence[CellSpec]) -> None:
+def cells_behind(result: Result) -> ResultCells:
+    """Where the rows of a result came from."""
+    return ResultCells(
+        suite=result.suite,
+        arm=result.checkpoint.arm_name,
+        seed=result.checkpoint.seed,
+        cells=tuple(cell.digest for cell in (result.cell, *result.beside)),
+    )
+
+
+def note_table(folder: Path, store: Store, results: Sequence[ResultCells], cells: Sequence[CellSpec]) -> None:
     """Lists the cells of a table that was written."""
-    listed = [
-        ResultCells(
-            suite=result.suite,
-            arm=result.checkpoint.arm_name,
-            seed=result.checkpoint.seed,
-            cells=tuple(cell.digest for cell in (result.cell, *result.beside)),
-        )
-        for result in results
-    ]
     steps = _steps(cells)
-    _write(folder, RunCells(store=_store(folder, store), results=tuple(listed), table=steps, sweep=steps))
+    _write(folder, RunCells(store=_store(folder, store), results=tuple(results), table=steps, sweep=steps))
 
 
 def read_run_cells(folder: Path) -> RunCells:

@@ -5,30 +5,22 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from epa_bench.config.schema import CheckpointReference, EmbeddedData, FilesData, Sweep
-from epa_bench.core.errors import DataError
-from epa_bench.core.store import CellSpec
-from epa_bench.data.sources import source_digest
-from epa_bench.execution.device import Device
-from epa_bench.models.identity import CheckpointIdentity, identify
-from epa_bench.pipeline.recipe import cell
-from epa_bench.suites.definitions import (
-    AlpacaEvalSuite,
-    MtBenchSuite,
-    RewardBenchSuite,
-    SuiteDefinition,
+from epa_bench.config.schema import (
+    AlignedScores,
+    AlignedScratch,
+    CheckpointReference,
+    EmbeddedData,
+    ScratchReference,
 )
-
-ADAPTER_PACKAGES = ("peft",)
+from epa_bench.core.store import CellSpec
+from epa_bench.models.identity import CheckpointIdentity, identify
+from epa_bench.pipeline.source_cells import SourceCells, digest_of_source
+from epa_bench.steps.context import ALIGNED
 
 
 @dataclass(frozen=True)
-class StartCells:
-    """A sweep's reference and preference data on a device. Reads the user's files and checkpoint for their digests."""
-
-    sweep: Sweep
-    suites: Mapping[str, SuiteDefinition]
-    device: Device
+class StartCells(SourceCells):
+    """A sweep's reference and preference data on a device. Reads the user's checkpoints for their digests."""
 
     @cached_property
     def _external(self) -> CheckpointIdentity | None:
@@ -39,95 +31,60 @@ class StartCells:
     @cached_property
     def reference(self) -> CellSpec | None:
         """The from-scratch reference, or None for the user's own."""
-        reference, data = self.sweep.reference, self.sweep.data
+        reference = self.sweep.reference
         if isinstance(reference, CheckpointReference):
             return None
-        config = {
-            "model": reference.model.model_dump(mode="json"),
-            "sft": reference.sft.model_dump(mode="json"),
-            "max_length": data.max_length,
-        }
+        rows, inputs = self._supervised_rows
+        if reference.sft.needs_scores:
+            inputs |= {f"{ALIGNED}{name}": scores for name, scores in self.aligned_scores.items()}
+        config = {**self._made(reference), "max_length": self.sweep.data.max_length, **rows}
+        return self._cell("reference", config, inputs, f"reference ({reference.sft.objective.upper()})")
+
+    @cached_property
+    def aligned_scores(self) -> Mapping[str, CellSpec]:
+        """What every aligned model says of the supervised rows, by name; recipes and seeds share these cells."""
+        return {name: self._aligned_scores(name, model) for name, model in self.sweep.aligned.items()}
+
+    def _aligned_scores(self, name: str, model: AlignedScratch | CheckpointReference | AlignedScores) -> CellSpec:
+        rows, inputs = self._supervised_rows
+        label = f"scores of {name}"
+        if isinstance(model, AlignedScores):
+            config = {**rows, "scores": digest_of_source(model.path, None, "")}
+            return self._cell("aligned_file", config, inputs, label, {"path": model.path})
+        config = {**rows, **self._scoring_by(model)}
+        hints = {"template_key": f"aligned.{name}.template"}
+        if isinstance(model, CheckpointReference):
+            identity = identify(model, section=f"aligned.{name}")
+            return self._on_external(identity, "aligned_scores", config, inputs, label, hints)
+        own = {**self._made(model), "max_length": model.data.max_length, "task": model.data.corpus_recipe()}
+        made = self._cell("reference", own, {}, f"aligned model {name}")
+        return self._cell("aligned_scores", config, {**inputs, "reference": made}, label, hints)
+
+    def _made(self, model: ScratchReference | AlignedScratch) -> dict[str, Any]:
+        return {"model": model.model.model_dump(mode="json"), "sft": model.sft.recipe()}
+
+    @property
+    def _supervised_rows(self) -> tuple[dict[str, Any], dict[str, CellSpec]]:
+        """What rows the supervised stage has, as settings and inputs of a cell."""
+        data = self.sweep.data
         if isinstance(data, EmbeddedData):
-            return self._cell("reference", {**config, "task": data.model_dump(mode="json")}, {}, "reference (SFT)")
-        return self._cell("reference", config, {"preferences": self._usable_files(data)}, "reference (SFT)")
+            return {"task": data.corpus_recipe()}, {}
+        return {}, {"preferences": self._usable_files(data)}
 
     @cached_property
     def preferences(self) -> CellSpec:
         """`train.jsonl` and `eval.jsonl` that everything after is about."""
         data = self.sweep.data
         if isinstance(data, EmbeddedData):
-            config = {"task": data.model_dump(mode="json"), **self._generating}
+            config = {"task": data.recipe(), **self._generating}
             return self._on_reference("preferences_embedded", config, {}, "preferences (sampled from the reference)")
         config = {"text": self._text, "invalid_rows": data.invalid_rows}
         return self._on_reference("fit", config, {"preferences": self._usable_files(data)}, "preferences (fit)")
 
-    def _usable_files(self, data: FilesData) -> CellSpec:
-        """What is trained on: without the rows that a suite asks as well, where the sweep drops them."""
-        read = self.read_files(data)
-        if data.contamination.policy != "drop":
-            return read
-        config = {"suites": {name: suite.kind for name, suite in self.published.items()}}
-        inputs = {"preferences": read, **{f"texts {name}": self.texts(suite) for name, suite in self.published.items()}}
-        return self._cell("decontaminate", config, inputs, "preferences (without overlaps)")
-
     @property
-    def published(self) -> dict[str, AlpacaEvalSuite | MtBenchSuite]:
-        """The suites whose prompts users wrote, which training data may hold."""
-        return {name: s for name, s in self.suites.items() if isinstance(s, AlpacaEvalSuite | MtBenchSuite)}
-
-    def read_files(self, data: FilesData) -> CellSpec:
-        """The user's rows as they were read."""
-
-        def source(path: str, split: str, limit: int | None) -> dict[str, Any]:
-            return {
-                "digest": digest_of_source(path, data.revision, split),
-                "split": split,
-                "revision": data.revision,
-                "limit": limit,
-            }
-
-        config = {
-            "train": source(data.train, data.train_split, data.train_limit),
-            "eval": source(data.eval, data.eval_split, data.eval_limit),
-            "invalid_rows": data.invalid_rows,
-        }
-        hints = {"train": data.train, "eval": data.eval}
-        return self._cell("preferences_files", config, {}, "preferences (read)", hints)
-
-    def texts(self, suite: AlpacaEvalSuite | MtBenchSuite | RewardBenchSuite) -> CellSpec:
-        """The files that a published suite takes from others."""
-        needed = suite.needed
-        config: dict[str, Any] = {
-            "kind": suite.kind,
-            "sources": {role: source.sha256 for role, source in needed.items()},
-        }
-        hints = {
-            "suite": next(name for name, of_name in self.suites.items() if of_name is suite),
-            "sources": {role: source.model_dump(mode="json") for role, source in needed.items()},
-            "mirror": self.sweep.mirror,
-        }
-        return self._cell("texts", config, {}, f"texts of {hints['suite']}", hints)
-
-    @property
-    def _has_gold(self) -> bool:
+    def has_gold(self) -> bool:
+        """Whether the data have a gold reward for any answer."""
         return isinstance(self.sweep.data, EmbeddedData)
-
-    @property
-    def _text(self) -> dict[str, Any]:
-        reference = self.sweep.reference
-        trust = isinstance(reference, CheckpointReference) and reference.trust_remote_code
-        max_length = self.sweep.data.max_length
-        return {"template": reference.template, "max_length": max_length, "trust_remote_code": trust}
-
-    @property
-    def _generating(self) -> dict[str, Any]:
-        engine = self.sweep.engine
-        return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
-
-    @property
-    def _scoring(self) -> dict[str, Any]:
-        engine = self.sweep.engine
-        return {"text": self._text, "batch_tokens": engine.score_tokens, "dtype": engine.dtype}
 
     def _on_reference(
         self,
@@ -143,37 +100,3 @@ class StartCells:
             assert self.reference is not None
             return self._cell(step, config, {**inputs, "reference": self.reference}, label, hints, packages)
         return self._on_external(external, step, config, inputs, label, hints, packages)
-
-    def _on_external(
-        self,
-        identity: CheckpointIdentity,
-        step: str,
-        config: dict[str, Any],
-        inputs: dict[str, CellSpec],
-        label: str,
-        hints: dict[str, Any] | None = None,
-        packages: tuple[str, ...] = (),
-    ) -> CellSpec:
-        hints = {**(hints or {}), "reference_path": str(identity.path)}
-        if identity.base is not None:
-            hints["reference_base"] = str(identity.base)
-            packages = (*packages, *ADAPTER_PACKAGES)
-        return self._cell(step, {**config, "reference": identity.digest}, inputs, label, hints, packages)
-
-    def _cell(
-        self,
-        step: str,
-        config: dict[str, Any],
-        inputs: dict[str, CellSpec],
-        label: str,
-        hints: dict[str, Any] | None = None,
-        packages: tuple[str, ...] = (),
-    ) -> CellSpec:
-        return cell(step, config, inputs, label, self.device, hints, packages)
-
-
-def digest_of_source(source: str, revision: str | None, split: str) -> str:
-    try:
-        return source_digest(source, revision, split)
-    except OSError as error:
-        raise DataError(f"{source}: {error.strerror}; make it readable, or name another file") from error

@@ -8,7 +8,8 @@ from epa_bench.config.grid import Arm, expand
 from epa_bench.core.store import CellSpec
 from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.losses.table import get_loss
-from epa_bench.pipeline.start_cells import ADAPTER_PACKAGES, StartCells
+from epa_bench.pipeline.source_cells import ADAPTER_PACKAGES
+from epa_bench.pipeline.start_cells import StartCells
 
 
 @dataclass(frozen=True)

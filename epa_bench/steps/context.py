@@ -15,6 +15,10 @@ Report = Callable[[int, int], None]
 """report(done, total): how far the step is."""
 
 
+ALIGNED = "aligned "
+"""Before an aligned model's name among the inputs of a cell."""
+
+
 @dataclass(frozen=True)
 class StepContext:
     """The cell's recipe with its inputs opened, and the folder to write to."""

@@ -85,4 +85,5 @@ def _tokenizer(context: StepContext, folder: Path) -> PreTrainedTokenizerBase:
 
 def _renderer(context: StepContext, tokenizer: PreTrainedTokenizerBase) -> Renderer:
     text = context.config["text"]
-    return Renderer(tokenizer, template=text["template"], max_length=text["max_length"])
+    key = context.hints.get("template_key", "reference.template")
+    return Renderer(tokenizer, template=text["template"], max_length=text["max_length"], key=key)

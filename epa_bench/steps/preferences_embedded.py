@@ -8,6 +8,7 @@ from epa_bench.core.errors import DataError
 from epa_bench.core.files import write_json, write_records
 from epa_bench.core.records import EvaluationPrompt, Preference, prompt_digest
 from epa_bench.data.embedded.families import Split, make_prompts
+from epa_bench.data.embedded.noise import swap_preferences
 from epa_bench.data.embedded.preferences import rank_responses
 from epa_bench.engines.protocol import Decoding, Request
 from epa_bench.engines.transformers import TransformersEngine
@@ -42,6 +43,8 @@ def run(context: StepContext) -> None:
             done += len(batch)
             context.report(done, total)
         preferences = _ranked(prompts, texts, task)
+        if name == "train":
+            preferences = swap_preferences(preferences, task.swapped_preferences, task.seed)
         summary[name] = {"rows": len(preferences), "prompts_with_one_distinct_response": count - len(preferences)}
         write_records(context.folder / f"{name}.jsonl", preferences)
         if name == "eval":

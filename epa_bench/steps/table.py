@@ -48,7 +48,14 @@ _ANSWERING = (*_MODEL_ROOMS, "engines", "steps/engine.py", "steps/answering.py")
 _BENCH_FILES = ("bench_prompts", "labelled_pairs", "probes", "reward_bench", "reward_bench_2")
 
 STEPS: Mapping[str, Step] = {
-    "reference": Step("reference", (*_MODEL_ROOMS, "training"), (*_MODEL_PACKAGES, "accelerate"), resumes=True),
+    "aligned_scores": Step("aligned_scores", (*_MODEL_ROOMS, "steps/supervised.py"), _MODEL_PACKAGES),
+    "aligned_file": Step("aligned_file", ("data", "steps/supervised.py")),
+    "reference": Step(
+        "reference",
+        (*_MODEL_ROOMS, "losses/poft.py", "training", "steps/supervised.py"),
+        (*_MODEL_PACKAGES, "accelerate"),
+        resumes=True,
+    ),
     "preferences_embedded": Step("preferences_embedded", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES),
     "preferences_files": Step("preferences_files", ("data",)),
     "decontaminate": Step("decontaminate", ("data/contamination.py", "suites/asked.py")),

@@ -2,56 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
-import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel
 
-from epa_bench.config.schema import Sft
+from epa_bench.config.supervised import Sft
 from epa_bench.data.chat import EncodedResponse
-from epa_bench.models.logprobs import ScorePass
-from epa_bench.models.packing import PackedSequences, pack_sequences
 from epa_bench.models.self_check import choose_score_pass
+from epa_bench.training.poft import PoftTrainer, collate_scored, scored_sequences
 from epa_bench.training.run import run_trainer, training_arguments
+from epa_bench.training.supervised import Rows, SupervisedTrainer, collate
 from epa_bench.training.trainer import warmup_steps
-
-
-class _Sequences(Dataset[EncodedResponse]):
-    def __init__(self, sequences: Sequence[EncodedResponse]) -> None:
-        self._sequences = sequences
-
-    def __len__(self) -> int:
-        return len(self._sequences)
-
-    def __getitem__(self, index: int) -> EncodedResponse:
-        return self._sequences[index]
-
-
-class SupervisedTrainer(Trainer):
-    """Minimises the mean negative log-likelihood of a batch's response tokens, nats."""
-
-    def __init__(self, *, score_pass: ScorePass, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        # The loss is a mean already; see PreferenceTrainer.
-        self.model_accepts_loss_kwargs = False
-        self._score_pass = score_pass
-
-    def compute_loss(
-        self,
-        model: torch.nn.Module,
-        inputs: dict[str, Any],
-        return_outputs: bool = False,
-        num_items_in_batch: Tensor | int | None = None,
-    ) -> Any:
-        result = self._score_pass(model, inputs["sequences"])
-        loss = -result.logps_N.sum() / result.tokens_N.sum()
-        return (loss, {}) if return_outputs else loss
-
-
-def _collate(batch: Sequence[EncodedResponse]) -> dict[str, PackedSequences]:
-    return {"sequences": pack_sequences(batch)}
 
 
 def train_sft(
@@ -64,10 +24,12 @@ def train_sft(
     device: str,
     save_steps: int | None,
     report: Callable[[int, int], None],
+    aligned: Sequence[Sequence[float]] = (),
 ) -> None:
-    """Cross-entropy on response tokens only, in place, AdamW with a cosine schedule; fp32.
+    """The objective of `settings`, in place, AdamW with a cosine schedule; fp32.
 
-    `longest`: tokens of the longest sequence there may be.
+    `longest`: tokens of the longest sequence there may be; `aligned`: for PoFT each sequence's mean log-prob a response
+    token, nats, under every aligned model.
     """
     steps = settings.num_train_epochs * -(-len(sequences) // settings.batch_size)
     arguments = training_arguments(
@@ -82,11 +44,22 @@ def train_sft(
         warmup_steps=warmup_steps(settings.warmup_ratio, steps),
         weight_decay=settings.weight_decay,
     )
-    trainer = SupervisedTrainer(
-        score_pass=choose_score_pass(model, longest=longest),
-        model=model,
-        args=arguments,
-        data_collator=_collate,
-        train_dataset=_Sequences(sequences),
-    )
+    score_pass = choose_score_pass(model, longest=longest)
+    if settings.objective == "poft":
+        trainer: SupervisedTrainer = PoftTrainer(
+            settings=settings.poft,
+            score_pass=score_pass,
+            model=model,
+            args=arguments,
+            data_collator=collate_scored,
+            train_dataset=Rows(scored_sequences(sequences, aligned, settings.poft.mask)),
+        )
+    else:
+        trainer = SupervisedTrainer(
+            score_pass=score_pass,
+            model=model,
+            args=arguments,
+            data_collator=collate,
+            train_dataset=Rows(sequences),
+        )
     run_trainer(trainer, folder, report)

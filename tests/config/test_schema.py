@@ -7,7 +7,8 @@ import pytest
 from pydantic import ValidationError
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, Method, ScratchModel, Sft, Training, Validation
+from epa_bench.config.schema import EmbeddedData, Method, ScratchModel, Training, Validation
+from epa_bench.config.supervised import Sft
 from epa_bench.core.errors import ConfigError
 
 Load = Callable[..., LoadedSweep]

@@ -44,6 +44,14 @@ def test_arms_of_both_runs_against_the_first_ones_baseline(tmp_path: Path) -> No
     assert Leaderboard.model_validate_json((tmp_path / "out.json").read_bytes()) == board
 
 
+def test_each_run_against_its_own_baseline(tmp_path: Path) -> None:
+    first = _run(tmp_path / "a", "gpt", {"dpo": [1.0, 2.0], "epa": [2.0, 2.0]})
+    second = _run(tmp_path / "b", "gpt", {"dpo": [1.0, 4.0], "epa": [4.0, 7.0]})
+    board = compare_runs([first, second], tmp_path / "out", "*/dpo", mix=False)
+    assert _margin(board, "a/epa") == pytest.approx(0.5)
+    assert _margin(board, "b/epa") == pytest.approx(3.0)
+
+
 def test_another_judge_is_refused_or_marked(tmp_path: Path) -> None:
     first = _run(tmp_path / "a", "gpt (references old)", {"dpo": [1.0, 2.0]})
     second = _run(tmp_path / "b", "gpt (references new)", {"dpo": [1.0, 4.0]})

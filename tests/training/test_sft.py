@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from epa_bench.config.schema import Sft
+from epa_bench.config.supervised import Sft
 from epa_bench.core.errors import TrainingError
 from epa_bench.training.sft import train_sft
 from tests.tiny import plain_logp, tiny_model, tiny_preferences, tiny_renderer

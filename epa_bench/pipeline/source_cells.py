@@ -1,0 +1,133 @@
+"""What a sweep reads from others, its files and published texts, and how its cells are addressed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from epa_bench.config.schema import AlignedScratch, CheckpointReference, FilesData, ScratchReference, Sweep
+from epa_bench.core.errors import DataError
+from epa_bench.core.store import CellSpec
+from epa_bench.data.sources import source_digest
+from epa_bench.execution.device import Device
+from epa_bench.models.identity import CheckpointIdentity
+from epa_bench.pipeline.recipe import cell
+from epa_bench.suites.definitions import (
+    AlpacaEvalSuite,
+    MtBenchSuite,
+    RewardBenchSuite,
+    SuiteDefinition,
+)
+
+ADAPTER_PACKAGES = ("peft",)
+
+
+@dataclass(frozen=True)
+class SourceCells:
+    """A sweep on a device. Reads the user's files for their digests."""
+
+    sweep: Sweep
+    suites: Mapping[str, SuiteDefinition]
+    device: Device
+
+    def _usable_files(self, data: FilesData) -> CellSpec:
+        """What is trained on: without the rows that a suite asks as well, where the sweep drops them."""
+        read = self.read_files(data)
+        if data.contamination.policy != "drop":
+            return read
+        config = {"suites": {name: suite.kind for name, suite in self.published.items()}}
+        inputs = {"preferences": read, **{f"texts {name}": self.texts(suite) for name, suite in self.published.items()}}
+        return self._cell("decontaminate", config, inputs, "preferences (without overlaps)")
+
+    @property
+    def published(self) -> dict[str, AlpacaEvalSuite | MtBenchSuite]:
+        """The suites whose prompts users wrote, which training data may hold."""
+        return {name: s for name, s in self.suites.items() if isinstance(s, AlpacaEvalSuite | MtBenchSuite)}
+
+    def read_files(self, data: FilesData) -> CellSpec:
+        """The user's rows as they were read."""
+
+        def source(path: str, split: str, limit: int | None) -> dict[str, Any]:
+            return {
+                "digest": digest_of_source(path, data.revision, split),
+                "split": split,
+                "revision": data.revision,
+                "limit": limit,
+            }
+
+        config = {
+            "train": source(data.train, data.train_split, data.train_limit),
+            "eval": source(data.eval, data.eval_split, data.eval_limit),
+            "invalid_rows": data.invalid_rows,
+        }
+        hints = {"train": data.train, "eval": data.eval}
+        return self._cell("preferences_files", config, {}, "preferences (read)", hints)
+
+    def texts(self, suite: AlpacaEvalSuite | MtBenchSuite | RewardBenchSuite) -> CellSpec:
+        """The files that a published suite takes from others."""
+        needed = suite.needed
+        config: dict[str, Any] = {
+            "kind": suite.kind,
+            "sources": {role: source.sha256 for role, source in needed.items()},
+        }
+        hints = {
+            "suite": next(name for name, of_name in self.suites.items() if of_name is suite),
+            "sources": {role: source.model_dump(mode="json") for role, source in needed.items()},
+            "mirror": self.sweep.mirror,
+        }
+        return self._cell("texts", config, {}, f"texts of {hints['suite']}", hints)
+
+    @property
+    def _text(self) -> dict[str, Any]:
+        return self._text_of(self.sweep.reference)
+
+    def _text_of(self, model: ScratchReference | CheckpointReference | AlignedScratch) -> dict[str, Any]:
+        trust = isinstance(model, CheckpointReference) and model.trust_remote_code
+        max_length = self.sweep.data.max_length
+        return {"template": model.template, "max_length": max_length, "trust_remote_code": trust}
+
+    @property
+    def _generating(self) -> dict[str, Any]:
+        engine = self.sweep.engine
+        return {"text": self._text, "batch_size": engine.batch_size, "dtype": engine.dtype}
+
+    @property
+    def _scoring(self) -> dict[str, Any]:
+        return self._scoring_by(self.sweep.reference)
+
+    def _scoring_by(self, model: ScratchReference | CheckpointReference | AlignedScratch) -> dict[str, Any]:
+        engine = self.sweep.engine
+        return {"text": self._text_of(model), "batch_tokens": engine.score_tokens, "dtype": engine.dtype}
+
+    def _on_external(
+        self,
+        identity: CheckpointIdentity,
+        step: str,
+        config: dict[str, Any],
+        inputs: dict[str, CellSpec],
+        label: str,
+        hints: dict[str, Any] | None = None,
+        packages: tuple[str, ...] = (),
+    ) -> CellSpec:
+        hints = {**(hints or {}), "reference_path": str(identity.path)}
+        if identity.base is not None:
+            hints["reference_base"] = str(identity.base)
+            packages = (*packages, *ADAPTER_PACKAGES)
+        return self._cell(step, {**config, "reference": identity.digest}, inputs, label, hints, packages)
+
+    def _cell(
+        self,
+        step: str,
+        config: dict[str, Any],
+        inputs: dict[str, CellSpec],
+        label: str,
+        hints: dict[str, Any] | None = None,
+        packages: tuple[str, ...] = (),
+    ) -> CellSpec:
+        return cell(step, config, inputs, label, self.device, hints, packages)
+
+
+def digest_of_source(source: str, revision: str | None, split: str) -> str:
+    try:
+        return source_digest(source, revision, split)
+    except OSError as error:
+        raise DataError(f"{source}: {error.strerror}; make it readable, or name another file") from error
