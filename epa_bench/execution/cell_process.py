@@ -23,26 +23,25 @@ _SCRUBBED = ("RAY_", "VLLM_DP_")
 class CellProcess:
     """What to start, wherever it is unpickled and called."""
 
-    order: str
-    """Path of the work order."""
-
-    digest: str
+    command: tuple[str, ...]
+    """A module and its arguments, run by the node's own Python. It tells core/cell_messages.py's lines, and ends when
+    its standard input does."""
 
     log: str
-    """Path without suffix: `.out` is what the cell tells while it runs, `.err` what libraries print."""
+    """Path without suffix, in the store: `.out` is what the cell tells while it runs, `.err` what libraries print."""
 
     threads: int
     gpus: int
 
     def __call__(self) -> str:
         """Runs the cell to its end, and ends it where this process dies. Gives its last message, or how it died."""
-        order = Path(self.order)
-        if not order.is_file():
-            return Failed.of(StoreError(unseen(order))).model_dump_json()
+        folder = Path(self.log).parent
+        if not folder.is_dir():
+            return Failed.of(StoreError(unseen(folder))).model_dump_json()
         end = ""
         with open(f"{self.log}.out", "w") as told, open(f"{self.log}.err", "w") as printed:
             process = subprocess.Popen(
-                [sys.executable, "-m", "epa_bench", "cell", self.order, self.digest, "--lifeline"],
+                [sys.executable, "-m", *self.command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=printed,

@@ -53,8 +53,11 @@ class Cluster(Protocol):
 class Orders:
     """What is asked of the cluster."""
 
-    order: Path
-    """The work order; logs go beside it."""
+    command: tuple[str, ...]
+    """As `CellProcess.command`, but for the digest of the cell, which comes last."""
+
+    logs: Path
+    """Folder in the store."""
 
     needs: Mapping[str, TaskNeeds]
     threads: Mapping[str, int]
@@ -139,11 +142,10 @@ class _RemoteRun:
             waits = cell.digest in orders.alone and not self._tasks.keys().isdisjoint(orders.alone)
             if waits or len(self._tasks) >= orders.most:
                 continue
-            log = orders.order.parent / f"{cell.digest}.{self._deaths[cell.digest]}"
+            log = orders.logs / f"{cell.digest}.{self._deaths[cell.digest]}"
             needs = orders.needs[cell.digest]
-            process = CellProcess(
-                str(orders.order), cell.digest, str(log), orders.threads[cell.digest], gpus=needs.gpus
-            )
+            command = (*orders.command, cell.digest)
+            process = CellProcess(command, str(log), orders.threads[cell.digest], gpus=needs.gpus)
             self._cluster.start(cell, process, needs)
             self._schedule.start(cell)
             self._tasks[cell.digest] = _Task(cell, log.with_name(f"{log.name}.out"))

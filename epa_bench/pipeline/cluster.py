@@ -13,7 +13,7 @@ from epa_bench.execution.remote import Cluster, Orders, TaskNeeds, run_on_cluste
 from epa_bench.execution.slurm import slurm_jobs
 from epa_bench.pipeline.demands import judges_here, on_device, processes_of
 from epa_bench.pipeline.owed import ASKING, Standing
-from epa_bench.pipeline.work_order import write_order
+from epa_bench.pipeline.work_order import cell_command, write_order
 
 
 def device_of(execution: Execution) -> Device:
@@ -44,7 +44,8 @@ def compute_on_cluster(
     cluster = _open(execution, needs.values(), order.parent)
     try:
         orders = Orders(
-            order=order,
+            command=cell_command(order),
+            logs=order.parent,
             needs=needs,
             threads={cell.digest: _settings(cell, execution).cpus for cell in owed},
             alone={cell.digest for cell in owed if cell.step in ASKING and not judges_here(cell)},

@@ -81,6 +81,11 @@ def write_order(
     return path
 
 
+def cell_command(order: Path) -> tuple[str, ...]:
+    """What computes a cell of the order, as a module and its arguments; the cell's digest comes last."""
+    return ("epa_bench", "cell", "--lifeline", str(order))
+
+
 def _ordered(cell: CellSpec) -> _OrderedCell:
     return _OrderedCell(
         step=cell.step,

@@ -25,18 +25,28 @@ def small_sweep(finished: "Workplace", folder: Path, without: tuple[str, ...] = 
     return place
 
 
-def cells_running(place: "Workplace") -> list[int]:
-    """Processes that compute cells of this place, on whatever node of this machine."""
-    mark = f"cell\0{place.store.resolve()}/".encode()
-    found = []
+def cells_running(place: "Workplace") -> dict[int, str]:
+    """Processes that compute cells of this place, on whatever node of this machine: pid -> digest."""
+    orders = str(place.store.resolve() / "orders")
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
-            command = (folder / "cmdline").read_bytes()
+            command = (folder / "cmdline").read_text().split("\0")
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if mark in command:
-            found.append(int(folder.name))
+        if "--lifeline" in command and any(word.startswith(orders) for word in command):
+            found[int(folder.name)] = command[-2]
     return found
+
+
+def is_below(pid: int, above: int) -> bool:
+    """Whether a process was started by another, or by one that that one started."""
+    while pid > 1 and pid != above:
+        try:
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            return False
+    return pid == above
 
 
 def wait_until_no_cells(place: "Workplace") -> None:

@@ -15,7 +15,7 @@ from epa_bench.execution.remote import Orders, run_on_cluster
 from epa_bench.execution.slurm import SubmititJobs
 from epa_bench.pipeline.cluster import task_needs
 from epa_bench.pipeline.run import needed_cells, open_run
-from epa_bench.pipeline.work_order import write_order
+from epa_bench.pipeline.work_order import cell_command, write_order
 from epa_bench.suites.registry import registry
 from tests.pipeline import fake_slurm
 from tests.pipeline.clusters import cells_running, small_sweep, wait_until_no_cells
@@ -123,7 +123,8 @@ def test_submitits_local_executor(finished: "Workplace", tmp_path: Path, monkeyp
     owed = [cell for cell in cells if cell.digest not in done]
     order = write_order(cells, run.store, "cpu", {})
     orders = Orders(
-        order=order,
+        command=cell_command(order),
+        logs=order.parent,
         needs={cell.digest: task_needs(cell, "cpu", Execution()) for cell in owed},
         threads={cell.digest: 1 for cell in owed},
         alone=(),
