@@ -84,3 +84,19 @@ def bench_table(
     rows = benchmark_tables(runs, prompts, rounds, out, say)
     show_rows([row.model_dump(mode="json") for row in rows], json_path)
     say(f"Table: {out}")
+
+
+@bench.command("executors")
+def bench_executors(
+    cells: Annotated[int, typer.Option("--cells", min=2, help="Cells of a round.")] = 20,
+    workers: Annotated[int, typer.Option("--workers", min=1, help="Cells side by side.")] = 2,
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Times every executor is measured.")] = 3,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Time what each executor adds to a cell: workers of this machine, a process a cell, Ray, submitit."""
+    from epa_bench.bench.executors import benchmark_executors
+
+    rows = benchmark_executors(cells, workers, rounds, out, say)
+    show_rows([row.model_dump(mode="json") for row in rows], json_path)
+    say(f"Table: {out}")
