@@ -2,7 +2,9 @@
 
 import logging
 import socket
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, redirect_stdout
 from typing import Any
 
 from epa_bench.core.errors import ConfigError
@@ -30,10 +32,15 @@ class RayTasks:
         self._ray: Any = ray
         self._tasks: dict[Any, tuple[str, TaskNeeds]] = {}
         _check_reachable(address)
+        self._open = ExitStack()
+        # Ray tells of nodes that died on standard output, which is for figures.
+        self._open.enter_context(redirect_stdout(sys.stderr))
+        self._open.callback(ray.shutdown)
         try:
             # Cells tell how they fare by themselves; what workers print would come twice.
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError) as error:
+            self.close()
             raise ConfigError(
                 f"execution.ray.address: {address}: no Ray cluster there ({_first_line(error)}); start one with "
                 "`ray start --head`, or name its HOST:PORT"
@@ -95,7 +102,7 @@ class RayTasks:
         for task in self._tasks:
             self._ray.cancel(task, force=True)
         self._tasks.clear()
-        self._ray.shutdown()
+        self._open.close()
 
 
 def _run(process: CellProcess) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from epa_bench.config.execution import CellNeeds, Execution
+from epa_bench.core.errors import ConfigError
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.device import Device, resolve_device
@@ -41,7 +42,11 @@ def compute_on_cluster(
     owed = [cell for cell in cells if cell.digest not in found.done]
     needs = {cell.digest: task_needs(cell, device, execution) for cell in owed}
     order = write_order(cells, store, device, found.again)
-    cluster = _open(execution, needs.values(), order.parent)
+    try:
+        cluster = _open(execution, needs.values(), order.parent)
+    except ConfigError:
+        shutil.rmtree(order.parent)
+        raise
     try:
         orders = Orders(
             command=cell_command(order),

@@ -56,9 +56,10 @@ def test_a_node_dies_and_the_tables_are_the_local_ones(
     with place.start("run", *on_ray(cluster)) as process:
         wait_until(trains_there, process)
         cluster.remove_node(node, allow_graceful=False)
-        _, err = process.communicate(timeout=240)
+        out, err = process.communicate(timeout=480)
     assert process.returncode == 0, err
     assert "again: train " in err
+    assert "raylet" not in out
     assert "Traceback" not in err
     assert place.tables() == small_tables
     assert place.cells().items() <= finished.cells().items()
@@ -84,6 +85,7 @@ def test_what_the_cluster_does_not_have_is_said_at_once(cluster: Any, finished: 
     assert refused.returncode == 3
     assert "no node of the Ray cluster has the 2 CPUs, 2 GPUs that a cell asks for; there are: 1 CPUs" in refused.stderr
     assert not cells_running(place)
+    assert not list(place.store.glob("orders/*"))
 
 
 def test_a_cluster_that_is_not_there(finished: "Workplace", tmp_path: Path) -> None:

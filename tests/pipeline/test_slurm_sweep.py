@@ -58,7 +58,7 @@ def test_a_job_is_killed_and_the_tables_are_the_local_ones(
         wait_until(lambda: any(place.store.glob("staging/train-*/checkpoints/*/complete")), process)
         number = next(script.stem for script in queue.glob("*.sh") if "job-name=epa-bench-train" in script.read_text())
         os.killpg(int((queue / f"{number}.pid").read_text()), signal.SIGKILL)
-        _, err = process.communicate(timeout=240)
+        _, err = process.communicate(timeout=480)
     assert process.returncode == 0, err
     assert f"job {number} ended without a result" in err
     assert "Traceback" not in err
