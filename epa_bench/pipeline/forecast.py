@@ -62,7 +62,8 @@ class Forecast(Record):
 
 
 def forecast(run: Run, memory: int | None = None) -> Forecast:
-    """`memory`: bytes of the device that will train; by default of this machine's. Nothing is trained or asked.
+    """`memory`: bytes of the device that will train; by default of this machine's, for a cluster not known. Nothing is
+    trained or asked.
 
     Raises what a run would raise before its first cell: SuiteError where a source is missing, ConfigError for a
     tracker that is not installed.
@@ -71,7 +72,7 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
     everything = needed_cells(run)
     check_ready(run, everything)
     found = standing(run.store, everything)
-    workers = sweep.execution.workers or default_workers(device, sweep.execution.processes)
+    workers = _side_by_side(run)
     cells = tuple(_planned(run, found.done))
     owed = [cell for cell in cells if cell.state == "owed" and cell.step == "train"]
     available = memory or _available(run, workers)
@@ -131,7 +132,18 @@ def _parts(run: Run) -> Iterator[tuple[str, Sequence[CellSpec]]]:
         yield suite, [each for found in cells.results if found.suite == suite for each in (found.cell, *found.beside)]
 
 
+def _side_by_side(run: Run) -> int:
+    """Cells that may run at a time."""
+    execution = run.sweep.execution
+    if execution.kind == "local":
+        return execution.workers or default_workers(run.cells.device, execution.processes)
+    return execution.cells.most
+
+
 def _available(run: Run, workers: int) -> int | None:
+    if run.sweep.execution.kind != "local":
+        # What this machine has says nothing of a cluster's nodes.
+        return None
     if run.cells.device == "cuda":
         return gpu_memory()
     # Trainings side by side, and their ranks, share the machine's.

@@ -108,6 +108,12 @@ def test_a_device_too_small_is_refused_with_what_to_change(workplace: "Workplace
     assert {row["verdict"] for row in plan_of(workplace, "--memory", "80")["trainings"]} == {"fits"}
 
 
+def test_the_nodes_of_a_cluster_are_not_this_machine(workplace: "Workplace") -> None:
+    found = plan_of(workplace, "--set", "execution.kind=slurm", "--set", "execution.device=cuda")
+    assert (found["device"], found["workers"]) == ("cuda", 64)
+    assert {(row["available"], row["verdict"]) for row in found["trainings"]} == {(None, "unknown")}
+
+
 def test_checkpoints_that_do_not_fit_on_the_disk_are_refused(
     workplace: "Workplace", monkeypatch: pytest.MonkeyPatch
 ) -> None:
