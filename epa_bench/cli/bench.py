@@ -57,6 +57,19 @@ def bench_engine(
     say(f"Tables: {out}")
 
 
+@bench.command("sweep")
+def bench_sweep(
+    rounds: Annotated[int, typer.Option("--rounds", min=1, help="Times everything is measured.")] = 5,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Time what a sweep costs besides its cells: a cached run, a large plan, a large store, the executor."""
+    from epa_bench.bench.sweep import benchmark_sweeps
+
+    show_rows([row.model_dump(mode="json") for row in benchmark_sweeps(rounds, out, say)], json_path)
+    say(f"Table: {out}")
+
+
 @bench.command("report")
 def bench_report(
     examples: Annotated[int, typer.Option("--examples", min=10, help="Prompts with two answers each.")] = 20000,

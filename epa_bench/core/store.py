@@ -95,7 +95,8 @@ class Store:
         return self.root / "cells" / spec.step / spec.digest
 
     def has(self, spec: CellSpec) -> bool:
-        return (self.folder(spec) / MANIFEST).is_file()
+        # Asked of every cell of a sweep; paths as objects would cost more than the system's answer.
+        return os.path.isfile(f"{self.root}/cells/{spec.step}/{spec.digest}/{MANIFEST}")
 
     def open(self, spec: CellSpec) -> Cell:
         """The finished cell. Raises StoreError where it is absent, damaged or of another format."""
