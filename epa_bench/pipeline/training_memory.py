@@ -6,6 +6,7 @@ from typing import Literal
 
 from epa_bench.config.grid import Arm
 from epa_bench.config.schema import CheckpointReference, Sweep, Training
+from epa_bench.core.errors import CheckpointError
 from epa_bench.core.records import Record
 from epa_bench.models.chunks import chunk_positions
 from epa_bench.models.identity import locate
@@ -85,8 +86,15 @@ def model_of(sweep: Sweep, device: str) -> KnownModel:
 
 
 def training_bytes(sweep: Sweep, cells: SweepCells) -> dict[str, int]:
-    """Digest of every training -> bytes of it and its ranks: at most, or where that is not known, for sure."""
-    model = model_of(sweep, cells.device)
+    """Digest of every training -> bytes of it and its ranks: at most, or where that is not known, for sure.
+
+    Empty for a reference that cannot be read.
+    """
+    try:
+        model = model_of(sweep, cells.device)
+    except CheckpointError:
+        # The cell that opens it says what is wrong.
+        return {}
     found: dict[str, int] = {}
     for checkpoint in cells.checkpoints:
         if checkpoint.arm is not None and checkpoint.cell is not None:

@@ -400,6 +400,12 @@ def test_full_disk_keeps_what_was_finished(finished: "Workplace", workplace: "Wo
     assert workplace.tables() == finished.tables()
 
 
+def test_read_only_disk(workplace: "Workplace", small_disk: Path) -> None:
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    refused(workplace, 6, "no permission to write runs/", "choose another with --set output.folder=")
+    assert not list(small_disk.iterdir())
+
+
 @pytest.fixture
 def foreign_place(finished: "Workplace") -> Iterator["Workplace"]:
     """A copy of the finished run that belongs to a user without rights, where that user can reach it."""
