@@ -79,6 +79,7 @@ class _LocalRun:
                 continue
             if self._schedule.is_over:
                 return
+            assert self._grants or self._elsewhere, "cells wait, and nothing runs that they could wait for"
             for cell, message in self._pool.events(_LOOK if self._elsewhere else None):
                 if isinstance(message, Moved):
                     self._progress.moved(cell.digest, message.done, message.total)
