@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from epa_bench.cli.options import HtmlFile, JsonPath, LatexFile
+from epa_bench.cli.options import HtmlFile, JsonPath, LatexFile, SuiteFolders
 from epa_bench.cli.output import say, show_board
 
 
@@ -21,6 +21,7 @@ def compare(
     mix: Annotated[
         bool, typer.Option("--mix", help="Allow different judges, judge prompts or reference sets in one suite.")
     ] = False,
+    suites: SuiteFolders = [],
     out: Annotated[Path, typer.Option("--out", metavar="PATH", help="Of the table, without a suffix.")] = Path(
         "leaderboards/comparison"
     ),
@@ -31,6 +32,9 @@ def compare(
 ) -> None:
     """Put the arms of several runs into one table, where their verdicts compare."""
     from epa_bench.pipeline.compare import compare_runs
+    from epa_bench.suites.registry import registry
 
-    show_board(compare_runs(runs, out, baseline, mix=mix), json_path, full=full, latex=latex, html=html)
+    show_board(
+        compare_runs(runs, out, baseline, registry(suites), mix=mix), json_path, full=full, latex=latex, html=html
+    )
     say(f"Table: {out}.md")

@@ -38,7 +38,9 @@ def score(sweep: SweepFile, overrides: Overrides = [], suites: SuiteFolders = []
 
 
 def table(
-    sweep: SweepFile,
+    sweep: Annotated[
+        str, typer.Argument(metavar="SWEEP", help="A sweep file, a shipped one's name; to --check also RUN: runs/NAME.")
+    ],
     overrides: Overrides = [],
     suites: SuiteFolders = [],
     json_path: JsonPath = None,
@@ -48,16 +50,24 @@ def table(
     check: Annotated[
         bool, typer.Option("--check", help="Write nothing; fail if the tables there are not what the run's rows give.")
     ] = False,
+    leaderboards: Annotated[
+        Path, typer.Option("--leaderboards", metavar="DIR", help="Where the tables of a RUN to --check are.")
+    ] = Path("leaderboards"),
 ) -> None:
     """Write the margin table again from a finished sweep's store. Trains nothing, loads no torch."""
     from epa_bench.leaderboard.check import check_table
     from epa_bench.pipeline.any_run import write_any
 
-    opened = open_any_sweep(sweep, overrides, suites)
     if check:
-        not_of_rows = check_table(opened.folder, Path(opened.sweep.output.leaderboards))
+        # An import is a run without a sweep.
+        if Path(sweep).is_dir():
+            not_of_rows = check_table(Path(sweep), leaderboards)
+        else:
+            checked = open_any_sweep(sweep, overrides, suites)
+            not_of_rows = check_table(checked.folder, Path(checked.sweep.output.leaderboards))
         say("The tables are what the rows give." + "".join(f" Not of rows, so not checked: {n}." for n in not_of_rows))
         return
+    opened = open_any_sweep(sweep, overrides, suites)
     show_board(write_any(opened), json_path, full=full, latex=latex, html=html)
 
 

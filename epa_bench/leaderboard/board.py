@@ -68,6 +68,9 @@ class ArmResult(Record):
     n_failed: int
     """Rows with an error instead of a value, over all seeds. Counted, never scored."""
 
+    stale: tuple[str, ...] = ()
+    """What would be otherwise were its rows computed today; empty where they would be the same, or it is not known."""
+
 
 class MetricTable(Record):
     """All arms on one metric of one suite."""

@@ -63,6 +63,7 @@ def metric_grid(table: MetricTable, level: float) -> Grid:
         "Seeds",
     )
     captions = [direction(table.info), f"Judge: {table.judge or 'none'}.", *_kinds(table)]
+    captions += [f"Stale, would be otherwise today: {r.arm}: {'; '.join(r.stale)}." for r in table.arms if r.stale]
     if table.arms_without_rows:
         captions.append(f"No rows: {', '.join(table.arms_without_rows)}.")
     return Grid(
@@ -165,7 +166,8 @@ def _arm_line(result: ArmResult, info: MetricInfo) -> Line:
         (margin, mde, paired), against = ("baseline", "", ""), ""
     else:
         (margin, mde, paired), against = margin_cells(result.margin, info), result.margin.against or "none"
-    cells = (result.arm, score_cell(result.score, info), counts(result.score), margin, against, mde, paired)
+    name = f"{result.arm} (stale)" if result.stale else result.arm
+    cells = (name, score_cell(result.score, info), counts(result.score), margin, against, mde, paired)
     seeds = ", ".join(str(seed) for seed in result.score.seeds)
     return Line((*cells, str(result.n_failed), seeds), verdict(result.margin, info))
 

@@ -12,15 +12,19 @@ from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.opponents import baseline_of
 from epa_bench.leaderboard.render import write_board
 from epa_bench.leaderboard.run_files import read_run
+from epa_bench.pipeline.stale import Stale, mark_stale, stale_results
+from epa_bench.suites.registry import Registry
 
 
-def compare_runs(folders: Sequence[Path], out: Path, baseline: str | None, *, mix: bool) -> Leaderboard:
+def compare_runs(
+    folders: Sequence[Path], out: Path, baseline: str | None, suites: Registry, *, mix: bool
+) -> Leaderboard:
     """Writes OUT.md, .csv and .json; an arm is called RUN/ARM. A margin is paired by prompt, over those in common.
 
     `baseline`: RUN/METHOD, by default the first run's; */METHOD is each run's own. `mix`: allow verdicts of different
-    judges, prompts, orders or reference sets in one suite; the table then says whose are whose. Raises ConfigError for
-    runs of one name, an unknown baseline or verdicts that do not compare, StoreError where a folder holds no table of a
-    run.
+    judges, prompts, orders or reference sets in one suite; the table then says whose are whose. Arms of sweeps whose
+    cells would be others today, with the suites here, are marked stale. Raises ConfigError for runs of one name, an
+    unknown baseline or verdicts that do not compare, StoreError where a folder holds no table of a run.
     """
     runs = {folder.name: read_run(folder) for folder in folders}
     boards = {name: board for name, (_, board) in runs.items()}
@@ -38,17 +42,34 @@ def compare_runs(folders: Sequence[Path], out: Path, baseline: str | None, *, mi
     methods = sorted(rows["method"].unique())
     if not any(baseline_of(method, chosen) == method for method in methods):
         raise ConfigError(f"--baseline {chosen}: no such method; there are {', '.join(methods)}")
+    stale, unchecked = _stale(folders, suites)
     board = build_table(
         rows,
         baseline=chosen,
         judge={suite: _listed(found) if suite in mixed else _only(found) for suite, found in judges.items()},
         title=f"Runs {', '.join(boards)}",
         versions={"epa-bench": __version__, **_versions(boards)},
-        notes=[*_mixed_notes(mixed), *(f"{name}: {note}" for name, board in boards.items() for note in board.notes)],
+        notes=[
+            *_mixed_notes(mixed),
+            *unchecked,
+            *(f"{name}: {note}" for name, board in boards.items() for note in board.notes),
+        ],
         metrics={(table.suite, table.metric): table.info for board in boards.values() for table in board.tables},
     )
+    board = mark_stale(board, stale)
     write_board(board, out)
     return board
+
+
+def _stale(folders: Sequence[Path], suites: Registry) -> tuple[Stale, list[str]]:
+    """Of all runs, by the arms' names in the table; and what could not be compared, as notes."""
+    stale: dict[tuple[str, str], tuple[str, ...]] = {}
+    notes = []
+    for folder in folders:
+        found, unchecked = stale_results(folder, suites)
+        stale |= {(suite, f"{folder.name}/{arm}"): changes for (suite, arm), changes in found.items()}
+        notes += [f"{folder.name}: whether it is stale is not known: {why}" for why in unchecked]
+    return stale, notes
 
 
 def _suites(boards: Mapping[str, Leaderboard]) -> list[str]:

@@ -92,7 +92,7 @@ def explain(
     own = rows[(rows["suite"] == suite) & (rows["metric"] == metric) & (rows["arm"] == arm)]
     own = own if seed is None else own[own["seed"] == seed]
     values = own["value"].dropna().tolist()
-    today, unchecked = _compared(folder, suites)
+    today, unchecked = compared_with_today(folder, suites)
     links = chain(folder, listed, chosen, today)
     mean = fmean(values) if values else None
     return Explanation(
@@ -161,7 +161,7 @@ def chain(
     return links
 
 
-def _compared(folder: Path, suites: Registry) -> tuple[Mapping[Origin, Sequence[CellSpec | None]], list[str]]:
+def compared_with_today(folder: Path, suites: Registry) -> tuple[Mapping[Origin, Sequence[CellSpec | None]], list[str]]:
     """The run's cells as they would be today, and why they are not known, if so."""
     try:
         return _today(load_cells(read_document(folder / "sweep.yaml"), [], suites)[1]), []
