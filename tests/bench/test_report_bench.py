@@ -2,12 +2,9 @@
 
 from pathlib import Path
 
-import pytest
-
-from epa_bench.bench.browser import open_browser
 from epa_bench.bench.report import benchmark_report, write_run_of
-from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.run_files import read_run
+from tests.chromium import chromium
 
 
 def test_the_run_has_so_many_examples_and_is_the_same_every_time(tmp_path: Path) -> None:
@@ -19,11 +16,8 @@ def test_the_run_has_so_many_examples_and_is_the_same_every_time(tmp_path: Path)
 
 
 def test_every_part_is_measured_and_written(tmp_path: Path) -> None:
-    try:
-        with open_browser():
-            pass
-    except ConfigError as error:
-        pytest.skip(str(error))
+    with chromium():
+        """Only whether there is one: the benchmark starts its own."""
     out = tmp_path / "performance.md"
     rows = {row.what: row for row in benchmark_report(20, 1, out, lambda line: None)}
     assert rows["first paint"].value > 0

@@ -1,16 +1,13 @@
 """One headless Chromium for the room, and pages in it whose console and requests are watched."""
 
-import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from epa_bench.bench.browser import open_browser
-from epa_bench.core.errors import ConfigError
+from tests.chromium import chromium
 
 
 @dataclass
@@ -38,17 +35,8 @@ OpenPage = Callable[..., Opened]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Skips without Chromium, and fails in CI without it.
-
-    Not for the whole session: while it lives, no other test can run an event loop.
-    """
-    with ExitStack() as stack:
-        try:
-            started = stack.enter_context(open_browser())
-        except ConfigError as error:
-            if os.environ.get("CI") == "true":
-                pytest.fail(str(error))
-            pytest.skip(str(error))
+    """Not for the whole session: while it lives, no other test can run an event loop."""
+    with chromium() as started:
         yield started
 
 

@@ -88,6 +88,7 @@ def test_cells_that_are_gone_hide_only_what_they_held(tmp_path: Path, run: Path)
     assert any(reason.startswith("Answers: made: no responses cell at") for reason in written.missing)
     page = (tmp_path / "report.html").read_text()
     assert "a note" in page
+    assert all(f'data-run="{name}"' in page for name in ("made", "whole"))
     assert "win rate" in page
 
 

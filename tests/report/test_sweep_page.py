@@ -148,6 +148,16 @@ def test_answers_search_filter_and_order(opened: Opened) -> None:
     assert changes == sorted(changes, reverse=True)
 
 
+def test_an_untrained_checkpoint_stands_beside_every_seed(opened: Opened) -> None:
+    tools = opened.page.locator("#answers-tools")
+    tools.locator("[name=left]").select_option(label="reference")
+    assert opened.page.locator("#answers-count").inner_text() == "24 of 24"
+    assert tools.get_by_label("Seed").locator("option").all_inner_texts() == ["all", "1", "2"]
+    tools.get_by_label("Seed").select_option("2")
+    assert opened.page.locator("#answers-count").inner_text() == "12 of 24"
+    assert opened.texts("#answer .side h4") == ["reference", "epa-1-1-2"]
+
+
 def test_keys_move_search_and_toggle(opened: Opened) -> None:
     page = opened.page
     page.locator("#answers-list").focus()

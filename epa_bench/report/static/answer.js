@@ -28,7 +28,8 @@
   };
 
   const called = ([order, said, reasoning]) => {
-    const about = element("p", { className: "call" }, element("strong", { textContent: visible(order) }), `: ${visible(said)}`);
+    const where = element("strong", { textContent: visible(order) });
+    const about = element("p", { className: "call" }, where, `: ${visible(said)}`);
     return reasoning ? [about, element("blockquote", {}, ...body(reasoning))] : [about];
   };
 
@@ -42,13 +43,18 @@
       return made;
     }
     const facts = element("p", { className: "facts" });
-    if (answer.verdict) facts.append(element("span", { className: `verdict ${SIGNS[answer.verdict] ? answer.verdict : ""}`, textContent: `${SIGNS[answer.verdict] ?? ""} ${answer.verdict}` }));
-    if (answer.score !== null) facts.append(element("span", { className: "score", textContent: `${group.metric}: ${epaBench.shownScore(group, answer.score)}` }));
+    const sign = Object.hasOwn(SIGNS, answer.verdict) ? SIGNS[answer.verdict] : "";
+    const className = `verdict ${sign && answer.verdict}`;
+    if (answer.verdict) facts.append(element("span", { className, textContent: `${sign} ${answer.verdict}` }));
+    if (answer.score !== null) {
+      const textContent = visible(`${group.metric}: ${epaBench.shownScore(group, answer.score)}`);
+      facts.append(element("span", { className: "score", textContent }));
+    }
     made.append(facts);
     if (answer.error) made.append(element("p", { className: "error", textContent: `⚠ ${visible(answer.error)}` }));
     made.append(...body(answer.text, parts, tag));
     if (!answer.text) made.append(element("p", { className: "remark", textContent: "(empty answer)" }));
-    if (answer.calls.length) made.append(element("div", { className: "calls" }, element("h5", { textContent: "The judge" }), ...answer.calls.flatMap(called)));
+    if (answer.calls.length) made.append(element("h5", { textContent: "The judge" }), ...answer.calls.flatMap(called));
     return made;
   };
 
@@ -72,17 +78,21 @@
     toggle.setAttribute("aria-pressed", difference);
     toggle.addEventListener("click", epaBench.toggleDifference);
     const about = [example.category, `seed ${seed}`, group.judge ? `judge: ${group.judge}` : ""].filter(Boolean).join(" · ");
-    const head = element("div", { className: "head" }, element("span", { className: "remark", textContent: visible(about) }), toggle, link);
-    const opponent = example.opponent === null ? [] : [
-      element("details", {}, element("summary", { textContent: "The answer that the judge compared both with" }), ...body(example.opponent)),
-    ];
+    const facts = element("span", { className: "remark", textContent: visible(about) });
+    const opponent = element("details", {}, element("summary", { textContent: "The answer that the judge compared both with" }));
+    if (example.opponent !== null) opponent.append(...body(example.opponent));
     place.replaceChildren(
-      head,
+      element("div", { className: "head" }, facts, toggle, link),
       element("h4", { textContent: "Prompt" }),
       ...body(example.prompt),
-      element("div", { className: "sides" }, side(group, group.arms[arms[0]], left, leftParts, "del"), side(group, group.arms[arms[1]], right, rightParts, "ins")),
+      element(
+        "div",
+        { className: "sides" },
+        side(group, group.arms[arms[0]], left, leftParts, "del"),
+        side(group, group.arms[arms[1]], right, rightParts, "ins"),
+      ),
       element("p", { className: "remark", textContent: remark }),
-      ...opponent,
+      example.opponent === null ? "" : opponent,
     );
   };
 })();

@@ -20,7 +20,12 @@
     for (const [id, prompt, category, opponent, answers] of examples) {
       const low = prompt.toLowerCase();
       const read = answers.map((answer) => answer && {
-        text: answer[0], score: answer[1], error: answer[2], verdict: answer[3], calls: answer[4], low: answer[0].toLowerCase(),
+        text: answer[0],
+        score: answer[1],
+        error: answer[2],
+        verdict: answer[3],
+        calls: answer[4],
+        low: answer[0].toLowerCase(),
       });
       const beside = typeof opponent === "number" ? read[opponent].text : opponent;
       groups[group].examples.push({ id, prompt, category, opponent: beside, answers: read, low });
@@ -28,19 +33,22 @@
   };
 
   const group = () => groups[Number(tools.group.value)];
+  const chosenArms = () => [Number(tools.left.value), Number(tools.right.value)];
 
   const options = (select, values, kept = select.value) => {
-    select.replaceChildren(...values.map(([value, label]) => epaBench.element("option", { value, textContent: epaBench.excerpt(label, 80) })));
+    const option = ([value, label]) => epaBench.element("option", { value, textContent: epaBench.excerpt(label, 80) });
+    select.replaceChildren(...values.map(option));
     if (values.some(([value]) => value === kept)) select.value = kept;
   };
 
   // [label of the seed, left checkpoint, right checkpoint]: of the same seed, or all with the one an arm has.
   const pairs = () => {
-    const of = (select) => group().checkpoints.map(([arm, seed], index) => ({ arm, seed, index })).filter((each) => each.arm === group().arms[Number(select.value)]);
-    const [left, right] = [of(tools.left), of(tools.right)];
+    const all = group().checkpoints.map(([arm, seed], index) => ({ arm, seed, index }));
+    const [left, right] = chosenArms().map((number) => all.filter((each) => each.arm === group().arms[number]));
     const same = left.flatMap((l) => right.filter((r) => r.seed === l.seed).map((r) => [r.seed, l.index, r.index]));
     if (same.length) return same;
-    return left.length < right.length ? right.map((r) => [r.seed, left[0].index, r.index]) : left.map((l) => [l.seed, l.index, right[0].index]);
+    if (left.length < right.length) return right.map((r) => [r.seed, left[0].index, r.index]);
+    return left.map((l) => [l.seed, l.index, right[0].index]);
   };
 
   // Every prompt and seed of the chosen pair of arms, whatever else is asked for.
@@ -70,8 +78,13 @@
   const filter = () => {
     const [seed, category, kept] = [tools.seed.value, tools.category.value, KEPT[tools.show.value]];
     const needle = tools.search.value.trim().toLowerCase();
-    const holds = ({ example, left, right }) => !needle || example.low.includes(needle) || left?.low.includes(needle) || right?.low.includes(needle);
-    listed = rows.filter((row) => (seed === "all" || String(row.seed) === seed) && (category === "all" || row.example.category === category) && kept(row) && holds(row));
+    const holds = (each) => each?.low.includes(needle);
+    listed = rows.filter((row) => (
+      (seed === "all" || String(row.seed) === seed)
+      && (category === "all" || row.example.category === category)
+      && kept(row)
+      && (!needle || holds(row.example) || holds(row.left) || holds(row.right))
+    ));
     const order = ORDERS[tools.order.value];
     if (order) listed.sort((a, b) => order(b) - order(a) || a.position - b.position || a.seed - b.seed);
     counted.textContent = `${listed.length} of ${rows.length}${loaded ? "" : ", loading…"}`;
@@ -88,9 +101,10 @@
     const arrow = change === null || change === 0 ? "=" : change > 0 ? "▲" : "▼";
     const line = `${score(left)} → ${score(right)} ${change === null ? "⚠" : arrow}`;
     const about = [line, `seed ${seed}`, example.category].filter(Boolean).join(" · ");
+    const prompt = epaBench.excerpt(example.prompt) || "(empty prompt)";
     return [
       epaBench.element("span", { className: "about", textContent: epaBench.excerpt(about) }),
-      epaBench.element("span", { className: "prompt", dir: "auto", textContent: epaBench.excerpt(example.prompt) || "(empty prompt)" }),
+      epaBench.element("span", { className: "prompt", dir: "auto", textContent: prompt }),
     ];
   };
 
@@ -98,7 +112,7 @@
 
   const show = (row) => {
     shown = row;
-    epaBench.showAnswer(group(), row, row && nameOf(row), [Number(tools.left.value), Number(tools.right.value)]);
+    epaBench.showAnswer(group(), row, row && nameOf(row), chosenArms());
   };
 
   const choose = (index) => {
@@ -154,7 +168,9 @@
     return true;
   };
 
-  options(tools.group, groups.map((each, index) => [String(index), `${groups.length > 1 && new Set(groups.map((g) => g.run)).size > 1 ? `${each.run} · ` : ""}${each.suite}`]));
+  const severalRuns = new Set(groups.map((each) => each.run)).size > 1;
+  const groupName = (each) => (severalRuns ? `${each.run} · ${each.suite}` : each.suite);
+  options(tools.group, groups.map((each, index) => [String(index), groupName(each)]));
   tools.group.addEventListener("change", () => openGroup());
   for (const name of ["left", "right"]) tools[name].addEventListener("change", arrange);
   for (const name of ["seed", "show", "category", "order"]) tools[name].addEventListener("change", refresh);
@@ -166,11 +182,20 @@
   document.getElementById("answers-tools").addEventListener("submit", (event) => event.preventDefault());
   addEventListener("hashchange", () => follow(location.hash));
 
-  const KEYS = { j: () => 1, k: () => -1, ArrowDown: () => 1, ArrowUp: () => -1, PageDown: list.page, PageUp: () => -list.page(), Home: () => -list.count(), End: list.count };
+  const ANYWHERE = { j: () => 1, k: () => -1 };
+  const IN_LIST = {
+    ...ANYWHERE,
+    ArrowDown: () => 1,
+    ArrowUp: () => -1,
+    PageDown: list.page,
+    PageUp: () => -list.page(),
+    Home: () => -list.count(),
+    End: list.count,
+  };
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, textarea, dialog")) return;
-    const inList = event.target.id === "answers-list";
-    if (KEYS[event.key] && (inList || event.key.length === 1)) list.move(KEYS[event.key]());
+    if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest?.("input, select, dialog")) return;
+    const steps = event.target.id === "answers-list" ? IN_LIST : ANYWHERE;
+    if (Object.hasOwn(steps, event.key)) list.move(steps[event.key]());
     else if (event.key === "/") tools.search.focus();
     else if (event.key === "d") epaBench.toggleDifference();
     else return;
@@ -186,7 +211,7 @@
   }).then((missing) => {
     if (missing.length) {
       const told = `Missing beside the page, with their examples: ${missing.join(", ")}`;
-      document.getElementById("answers-tools").before(epaBench.element("p", { className: "error", role: "alert", textContent: told }));
+      counted.form.before(epaBench.element("p", { className: "error", role: "alert", textContent: told }));
     }
     loaded = true;
     arrange();

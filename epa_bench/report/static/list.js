@@ -50,6 +50,12 @@
       drawing = requestAnimationFrame(show);
     });
     new ResizeObserver(show).observe(box);
-    return { choose, resize, move: (step) => choose(Math.min(count - 1, Math.max(0, active + step))), page: () => Math.max(1, Math.floor(box.clientHeight / HEIGHT)), count: () => count };
+    return {
+      choose,
+      resize,
+      move: (step) => choose(Math.min(count - 1, Math.max(0, active + step))),
+      page: () => Math.max(1, Math.floor(box.clientHeight / HEIGHT)),
+      count: () => count,
+    };
   };
 })();

@@ -7,7 +7,8 @@
   const tools = document.getElementById("leaderboard-tools");
   const counted = document.getElementById("leaderboard-count");
   const origins = new Map(rows.map((row) => [row, JSON.parse(row.dataset.origin)]));
-  const together = new Map(rows.map((row) => [row, [...row.querySelectorAll(".score, .margin")].map((cell) => [...cell.childNodes])]));
+  const figures = (row) => [...row.querySelectorAll(".score, .margin")];
+  const together = new Map(rows.map((row) => [row, figures(row).map((cell) => [...cell.childNodes])]));
 
   const key = (row, column, type) => {
     const cell = row.cells[column];
@@ -32,24 +33,26 @@
 
   // One seed's scores, of the prompts that have a value in it; intervals and margins are over all seeds.
   const showSeed = (row, seed) => {
-    const [score, margin] = row.querySelectorAll(".score, .margin");
+    const [score, margin] = figures(row);
     const [scores, margins] = together.get(row);
     score.replaceChildren(...scores);
     margin.replaceChildren(...margins);
     const found = origins.get(row).bySeed[seed];
     if (!seed || !found) return;
     const [shown, prompts] = found;
-    score.replaceChildren(epaBench.element("button", { type: "button", className: "origin", textContent: `${shown} (${prompts} prompts)` }));
+    const textContent = `${shown} (${prompts} prompts)`;
+    score.replaceChildren(epaBench.element("button", { type: "button", className: "origin", textContent }));
     margin.replaceChildren("over all seeds only");
   };
 
+  const BY = ["run", "suite", "method", "model", "data", "beta"];
   const filter = () => {
     const chosen = Object.fromEntries(new FormData(tools));
     const words = chosen.search.toLowerCase().split(/\s+/).filter(Boolean);
     let shown = 0;
     for (const row of rows) {
       const origin = origins.get(row);
-      const fits = ["run", "suite", "method", "model", "data", "beta"].every((name) => !chosen[name] || row.dataset[name] === chosen[name]);
+      const fits = BY.every((name) => !chosen[name] || row.dataset[name] === chosen[name]);
       const text = `${row.textContent} ${origin.metric}`.toLowerCase();
       row.hidden = !fits || (chosen.seed && !(chosen.seed in origin.bySeed)) || !words.every((word) => text.includes(word));
       showSeed(row, chosen.seed);
