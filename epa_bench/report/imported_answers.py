@@ -14,7 +14,7 @@ def imported_answers(folder: Path) -> dict[str, list[Answer]]:
     """Model -> its answers. Raises NothingToShow where the imported files hold no texts, DataError for damaged rows."""
     path = folder / ANNOTATIONS_FILE
     if not path.is_file():
-        raise NothingToShow("the imported judgments do not hold prompts and answers by themselves")
+        raise NothingToShow("its folder lists no cells, and holds no imported annotations with their texts")
     models: dict[str, list[Answer]] = defaultdict(list)
     for row in read_records(path, Annotation):
         if row.instruction is not None and row.output is not None:

@@ -19,5 +19,6 @@ def compared(run: LoadedRun, table: MetricTable) -> list[tuple[ArmResult, Margin
 
 def _is_control(run: LoadedRun, result: ArmResult) -> bool:
     methods = (run.sweep or {}).get("methods", {})
-    method, baseline = methods.get(result.method, {}), methods.get(run.board.baseline, {})
+    # A table of several references calls a method REFERENCE/METHOD.
+    method, baseline = (methods.get(name.rpartition("/")[2], {}) for name in (result.method, run.board.baseline))
     return method.get("control_of") is not None or method.get("loss") == baseline.get("loss", "")

@@ -82,7 +82,7 @@ def _finding(run: LoadedRun, table: MetricTable, result: ArmResult, margin: Marg
     judge = f"judged by {table.judge}" if table.judge else "no judge"
     seeds = ", ".join(str(seed) for seed in margin.seeds)
     over = f"{margin.n_prompts} prompts {TIMES} {len(margin.seeds)} seeds ({seeds})"
-    left_out = f", {margin.n_left_out} prompts left out" if margin.n_left_out else ""
+    left_out = f", {margin.n_left_out} left out" if margin.n_left_out else ""
     smallest = f"; a true margin of {mde} is found with probability .8" if mde else ""
     return Finding(
         run=run.name,

@@ -87,7 +87,9 @@ def write_sweep(folder: Path, arms: Sequence[str], judge: Mapping[str, Any]) -> 
     sweep = {
         "reference": {"kind": "checkpoint", "path": "org/base"},
         "data": {"kind": "embedded"},
-        "methods": {arm: {"loss": "dpo" if arm == arms[0] else "epa", "control_of": None} for arm in arms},
+        "methods": {
+            arm.rpartition("/")[2]: {"loss": "epa" if "epa" in arm else "dpo", "control_of": None} for arm in arms
+        },
         "judge": judge,
     }
     atomic_write_text(folder / "sweep.yaml", dumps(sweep))
