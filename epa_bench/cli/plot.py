@@ -60,6 +60,9 @@ def reliability(
 @plot.command()
 def training(
     run_folder: RunFolder,
+    metrics: Annotated[
+        list[str], typer.Option("--metric", metavar="NAME", help="Only these panels, as the log names them.")
+    ] = [],
     form: OnlyFormat = None,
     leaderboards: LeaderboardsFolder = Path("leaderboards"),
     json_path: JsonPath = None,
@@ -67,7 +70,7 @@ def training(
     """Loss, rewards, softmax mass, log-probs and speed over training, arms overlaid; and a CSV of the curves."""
     from epa_bench.pipeline.plot_checkpoints import plot_training
 
-    show_rows(plot_training(run_folder, leaderboards, form), json_path, stated=("plot",))
+    show_rows(plot_training(run_folder, leaderboards, form, metrics=metrics), json_path, stated=("plot",))
 
 
 @plot.command()

@@ -22,12 +22,14 @@ from epa_bench.suites.linearity_points import LinearityPoint
 _OF = ("suite", "arm", "seed")
 
 
-def plot_training(run_folder: Path, leaderboards: Path, only: Format | None) -> list[dict[str, Any]]:
+def plot_training(
+    run_folder: Path, leaderboards: Path, only: Format | None, *, metrics: Sequence[str] = ()
+) -> list[dict[str, Any]]:
     """Writes NAME.training.svg, .png and .csv beside the tables. Gives a row an arm with its last values.
 
     Raises what `training_series` raises, and StoreError where the files cannot be written.
     """
-    training = training_series(run_folder)
+    training = training_series(run_folder, metrics)
     path = leaderboards / f"{run_folder.name}.training"
     plot = write_figure(training_figure(training), path, only)
     points = (

@@ -9,7 +9,7 @@ from statistics import fmean
 import numpy as np
 
 from epa_bench.core.cell import Cell
-from epa_bench.core.errors import DataError
+from epa_bench.core.errors import ConfigError, DataError
 from epa_bench.pipeline.run_results import trained_arms
 from epa_bench.plots.series import Band, Range, Training, TrainingPanel
 
@@ -38,28 +38,36 @@ Curve = Mapping[int, float]
 """Number of a point, from 0 -> its value; a point whose steps logged nothing is left out."""
 
 
-def training_series(run_folder: Path) -> Training:
-    """A panel a metric that any arm logged.
+def training_series(run_folder: Path, metrics: Sequence[str] = ()) -> Training:
+    """A panel a metric that any arm logged, of these or of all.
 
-    Raises StoreError for a run without a table or whose log is gone or damaged, DataError where nothing was trained.
+    Raises ConfigError for a metric that has no panel, StoreError for a run without a table or whose log is gone or
+    damaged, DataError where nothing was trained.
     """
+    unknown = [metric for metric in metrics if metric not in _TITLES]
+    if unknown:
+        raise ConfigError(f"no training curve of {', '.join(unknown)}; choose from {', '.join(_TITLES)}")
     logs: dict[str, list[list[dict[str, float]]]] = defaultdict(list)
     for trained in trained_arms(run_folder):
         logs[trained.arm].append(_log(trained.cell))
     if not logs:
         raise DataError(f"{run_folder}: no arm was trained here, so there is no training to plot")
-    return series_of_logs(run_folder.name, logs)
+    return series_of_logs(run_folder.name, logs, metrics or tuple(_TITLES))
 
 
-def series_of_logs(run: str, logs: Mapping[str, Sequence[Sequence[Mapping[str, float]]]]) -> Training:
+def series_of_logs(
+    run: str, logs: Mapping[str, Sequence[Sequence[Mapping[str, float]]]], metrics: Sequence[str] = tuple(_TITLES)
+) -> Training:
     """`logs`: arm -> seeds -> optimizer steps -> what was logged, with `tokens` and `seconds` where they are known."""
     longest = max((len(log) for of_arm in logs.values() for log in of_arm), default=0)
     width = -(-longest // _MOST_POINTS)
     panels = [
         TrainingPanel(
-            metric, title, [band for arm, of_arm in logs.items() if (band := _band(arm, of_arm, metric, width)).steps]
+            metric,
+            _TITLES[metric],
+            [band for arm, of_arm in logs.items() if (band := _band(arm, of_arm, metric, width)).steps],
         )
-        for metric, title in _TITLES.items()
+        for metric in metrics
     ]
     absent = [panel.title for panel in panels if not panel.bands]
     caption = (

@@ -1,6 +1,7 @@
 """What every figure shares: the style of a paper, series told apart without colour, and bytes."""
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle
@@ -18,6 +19,8 @@ from epa_bench.plots.palette import COLOURS, MARKERS
 Format = Literal["svg", "png"]
 
 INK, GREY, LIGHT = "#222222", "#777777", "#d9d9d9"
+
+_SHAPES, _DIGITS = re.compile(rb"<(?:path|use) [^>]*>"), re.compile(rb"(\.\d\d)\d+")
 
 _LINE = 0.16
 """Inches of a line of the legend."""
@@ -62,7 +65,12 @@ def figure_bytes(figure: Figure, form: Format) -> bytes:
     out = io.BytesIO()
     metadata = {"Date": None, "Creator": None} if form == "svg" else {"Software": None}
     figure.savefig(out, format=form, metadata=metadata)
-    return out.getvalue()
+    return _shortened(out.getvalue()) if form == "svg" else out.getvalue()
+
+
+def _shortened(svg: bytes) -> bytes:
+    """Coordinates to a hundredth of a point, which nobody sees: half the bytes. Text stays as it is."""
+    return _SHAPES.sub(lambda tag: _DIGITS.sub(rb"\1", tag[0]), svg)
 
 
 def series_looks() -> Iterator[tuple[str, str]]:

@@ -65,6 +65,17 @@ def test_of_many_points_some_are_drawn() -> None:
     assert panel.note == "r 1.00, slope 1.00"
 
 
+def test_chosen_checkpoints_and_unknown_ones(finished: "Workplace", workplace: "Workplace") -> None:
+    place = finished.copy(workplace.folder)
+    asked = ("plot", "linearity", "runs/mini", "--arm", "epa-1-1-2", "--arm", "dpo", "--format", "svg")
+    some = place.run(*asked, "--seed", "2", "--json", "-")
+    assert some.returncode == 0, some.stderr
+    assert [row["checkpoint"] for row in json.loads(some.stdout)] == ["epa-1-1-2, seed 2", "dpo, seed 2"]
+    unknown = place.run(*asked, "--arm", "ipo", "--seed", "3")
+    assert unknown.returncode == 3
+    assert "no checkpoint of ipo, seed 3 in the run; it has dpo, seed 1" in unknown.stderr
+
+
 def test_what_is_refused(finished: "Workplace", workplace: "Workplace") -> None:
     place = finished.copy(workplace.folder, without=("logps",))
     unfinished = place.run("plot", "linearity", "runs/mini")

@@ -95,6 +95,17 @@ def test_curves_are_those_of_the_logs(drawn: "Workplace") -> None:
     assert all(row[SPEED] > 0 for row in shown.values())
 
 
+def test_chosen_metrics_and_unknown_ones(drawn: "Workplace", workplace: "Workplace") -> None:
+    place = drawn.copy(workplace.folder)
+    some = place.run("plot", "training", "runs/mini", "--metric", "logps/chosen", "--metric", "rewards/margins")
+    assert some.returncode == 0, some.stderr
+    with (place.folder / "leaderboards" / "mini.training.csv").open() as file:
+        assert [*dict.fromkeys(row["metric"] for row in csv.DictReader(file))] == ["logps/chosen", "rewards/margins"]
+    unknown = place.run("plot", "training", "runs/mini", "--metric", "logps/weak")
+    assert unknown.returncode == 3
+    assert "choose from loss/over_step0" in unknown.stderr
+
+
 def test_the_softmax_losses_start_at_1_and_only_epa_has_weak_mass(drawn: "Workplace") -> None:
     with (drawn.folder / "leaderboards" / "mini.training.csv").open() as file:
         rows = list(csv.DictReader(file))

@@ -1,6 +1,7 @@
 """The style of figures: the same whatever the user's settings, and no state left behind."""
 
 import io
+import re
 import subprocess
 import sys
 
@@ -27,6 +28,16 @@ def test_a_users_settings_change_nothing_and_are_left_alone() -> None:
         assert mpl.rcParams["font.size"] == 20
         assert mpl.rcParams["svg.hashsalt"] is None
     assert b"<text" in expected
+
+
+def test_coordinates_are_short_and_text_is_whole() -> None:
+    panel = LinearityPanel("<path d='1.23456'>", 1, "r 0.123456", [(1 / 3, 2 / 3)], [])
+    svg = figure_bytes(linearity_figure(Linearity([panel], "c")), "svg").decode()
+    assert "r 0.123456" in svg
+    assert "&lt;path d='1.23456'&gt;" in svg
+    shapes = re.findall(r"<(?:path|use) [^>]*>", svg)
+    assert len(shapes) > 5
+    assert not any(re.search(r"\.\d{3}", shape) for shape in shapes)
 
 
 def test_an_svg_does_not_say_when_it_was_made() -> None:
