@@ -368,6 +368,10 @@ class Training(Record):
     """Shards weights, gradients and optimizer state over the ranks (`execution.processes`) with FSDP2, instead of
     keeping a copy on each."""
 
+    keep_checkpoints: Annotated[int, Field(ge=0, le=100)] = 0
+    """Checkpoints to keep on the way, evenly spaced before the last one. The suites `generation` and `kl` are asked of
+    them too, for `epa-bench frontier`; tables are about the last one only."""
+
     validation: Validation | None = None
     """Evaluation on held-out rows while training, and which checkpoint to keep by it."""
 
@@ -387,7 +391,17 @@ class Training(Record):
         return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
 
-_LATER = {"warmup_steps", "optim", "adam_beta1", "adam_beta2", "adam_epsilon", "validation", "fsdp", "lora"}
+_LATER = {
+    "warmup_steps",
+    "optim",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "validation",
+    "fsdp",
+    "lora",
+    "keep_checkpoints",
+}
 
 
 class Table(Record):

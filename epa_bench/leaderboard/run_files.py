@@ -7,13 +7,15 @@ import pandas as pd
 from pydantic import ValidationError
 
 from epa_bench.core.errors import StoreError
-from epa_bench.core.files import atomic_write_text
+from epa_bench.core.files import atomic_write_text, storage_errors
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.render import to_json, write_board
 from epa_bench.leaderboard.rows import read_frame, write_rows
 
 ROWS = "rows.jsonl"
+KEPT = "kept.jsonl"
+"""Rows of the checkpoints that trainings kept on their way, whose arms are called `ARM@2/4`: at half of ARM's."""
 BOARD = "board.json"
 """The table again, so that the folder says how its rows are shown and who judged them."""
 
@@ -23,6 +25,15 @@ def write_run(folder: Path, rows: Sequence[ScoreRow], board: Leaderboard, leader
     write_rows(folder / ROWS, rows)
     atomic_write_text(folder / BOARD, to_json(board))
     write_board(board, leaderboards / folder.name)
+
+
+def write_kept(folder: Path, rows: Sequence[ScoreRow]) -> None:
+    """Writes FOLDER/kept.jsonl, or removes that of a run which kept some. Raises StoreError."""
+    if rows:
+        write_rows(folder / KEPT, rows)
+    else:
+        with storage_errors(folder):
+            (folder / KEPT).unlink(missing_ok=True)
 
 
 def read_run(folder: Path) -> tuple[pd.DataFrame, Leaderboard]:

@@ -91,6 +91,21 @@ class SweepCells(AnswerCells):
             for checkpoint in self.evaluated(suite)
         )
 
+    @cached_property
+    def kept_results(self) -> tuple[Result, ...]:
+        """What `frontier` is made of besides: KL and rewards of the checkpoints kept on the way."""
+        return tuple(
+            Result(name, checkpoint, self._values(name, suite, checkpoint))
+            for name, suite in self.suites.items()
+            if isinstance(suite, GenerationSuite | KlSuite)
+            for checkpoint in self.kept_checkpoints
+        )
+
+    @property
+    def all_results(self) -> tuple[Result, ...]:
+        """The table's, then the others."""
+        return (*self.results, *self.kept_results)
+
     def evaluated(self, suite: SuiteDefinition) -> tuple[Checkpoint, ...]:
         """The checkpoints a suite applies to.
 

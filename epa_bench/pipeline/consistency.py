@@ -31,6 +31,7 @@ def check_consistency(loaded: LoadedSweep, suites: Mapping[str, SuiteDefinition]
         *_gold(sweep, suites),
         *_unpinned(suites),
         *_lora(sweep),
+        *_kept(sweep),
         *_lm_eval(sweep, suites),
         *check_supervised(sweep, suites),
     ]
@@ -58,6 +59,15 @@ def _context(sweep: Sweep) -> Iterator[tuple[Location, str]]:
             ("data", "max_length"),
             f"`data.max_length`: {wanted} tokens, but `reference.model.max_position_embeddings` is {positions}; "
             "lower the first or raise the second",
+        )
+
+
+def _kept(sweep: Sweep) -> Iterator[tuple[Location, str]]:
+    if sweep.references is not None and sweep.training.keep_checkpoints:
+        yield (
+            ("training", "keep_checkpoints"),
+            "`training.keep_checkpoints`: they are for `epa-bench frontier`, which starts from one reference; leave "
+            "`references` out, or keep none",
         )
 
 

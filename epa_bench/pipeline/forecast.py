@@ -81,7 +81,7 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
     # An arm trained by every seed of its own; all arms of a sweep are of one size.
     first = trainings[0]
     disk = Disk(
-        checkpoints=len(owed) * first.checkpoint,
+        checkpoints=len(owed) * (1 + sweep.training.keep_checkpoints) * first.checkpoint,
         resumable=min(len(owed), workers) * first.resumable,
         free=shutil.disk_usage(run.store.root).free,
     )
@@ -129,7 +129,8 @@ def _parts(run: Run) -> Iterator[tuple[str, Sequence[CellSpec]]]:
     yield "preparation", [cells.preferences, *cells.plans]
     yield "training", [checkpoint.cell for checkpoint in cells.checkpoints if checkpoint.cell is not None]
     for suite in cells.suites:
-        yield suite, [each for found in cells.results if found.suite == suite for each in (found.cell, *found.beside)]
+        found = [result for result in cells.all_results if result.suite == suite]
+        yield suite, [each for result in found for each in (result.cell, *result.beside)]
 
 
 def _side_by_side(run: Run) -> int:

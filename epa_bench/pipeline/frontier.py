@@ -11,6 +11,7 @@ from epa_bench.core.errors import ConfigError, DataError, SuiteError
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Finite, Record, ScoreRow
 from epa_bench.leaderboard.board import REFERENCE_METHOD
+from epa_bench.leaderboard.run_files import KEPT, ROWS
 from epa_bench.stats.crossed import crossed_interval
 from epa_bench.stats.frontier import Floats, MethodPoints, compare_at_matched_kl, first_over_optimised
 
@@ -31,6 +32,10 @@ class FrontierPoint(Record):
 
     method: str
     arm: str
+
+    kept: str | None = None
+    """Of a checkpoint on the way, how much of the training it has behind it: `2/4`; `arm` ends in it."""
+
     beta: Finite
     learning_rate: Finite
     kl: Estimate
@@ -77,10 +82,13 @@ class Frontier(Record):
 def frontier_of(run_folder: Path, *, reward: str, kl: str, baseline: str, n_draws: int = 1000) -> Frontier:
     """`reward` and `kl` name metrics of the run as SUITE.METRIC. An arm is a point of its method, the reference at 0.
 
-    Raises SuiteError for a metric without rows, ConfigError for an unknown baseline, DataError where no
-    seed, or fewer than two prompts, have a value in every arm.
+    So is every checkpoint that a training kept on its way. Raises SuiteError for a metric without rows, ConfigError for
+    an unknown baseline, DataError where no seed, or fewer than two prompts, have a value in every arm.
     """
-    rows = read_records(run_folder / "rows.jsonl", ScoreRow)
+    rows = read_records(run_folder / ROWS, ScoreRow)
+    on_the_way = read_records(run_folder / KEPT, ScoreRow) if (run_folder / KEPT).exists() else []
+    kept = {row.arm: row.arm.rpartition("@")[2] for row in on_the_way}
+    rows += on_the_way
     rewards, kls = _cells(rows, reward), _cells(rows, kl)
     arms = {row.arm: row for row in rows if row.method != REFERENCE_METHOD}
     methods: dict[str, list[str]] = defaultdict(list)
@@ -112,7 +120,7 @@ def frontier_of(run_folder: Path, *, reward: str, kl: str, baseline: str, n_draw
         n_prompts=len(prompts),
         n_left_out=len(asked) - len(prompts),
         reference_reward=float(reference_P.mean()),
-        points=tuple(p for method, found in methods.items() for p in _points(tables[method], found, arms)),
+        points=tuple(p for method, found in methods.items() for p in _points(tables[method], found, arms, kept)),
         matched=tuple(
             row
             for method in methods
@@ -145,7 +153,9 @@ def _table(cells: Cells, arms: Sequence[str], seeds: Sequence[int], prompts: Seq
     return np.array([[[cells[arm, seed, prompt] for prompt in prompts] for seed in seeds] for arm in arms])
 
 
-def _points(table: MethodPoints, names: Sequence[str], arms: Mapping[str, ScoreRow]) -> list[FrontierPoint]:
+def _points(
+    table: MethodPoints, names: Sequence[str], arms: Mapping[str, ScoreRow], kept: Mapping[str, str]
+) -> list[FrontierPoint]:
     kl_A, reward_A = table.kl_ASP.mean(axis=(1, 2)).tolist(), table.reward_ASP.mean(axis=(1, 2)).tolist()
     implicit_A = [arms[name].beta * kl for name, kl in zip(names, kl_A, strict=True)]
     flagged = first_over_optimised(kl_A, implicit_A, reward_A)
@@ -153,6 +163,7 @@ def _points(table: MethodPoints, names: Sequence[str], arms: Mapping[str, ScoreR
         FrontierPoint(
             method=arms[name].method,
             arm=name,
+            kept=kept.get(name),
             beta=arms[name].beta,
             learning_rate=arms[name].learning_rate,
             kl=_estimate(table.kl_ASP[a]),

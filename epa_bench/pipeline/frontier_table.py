@@ -96,7 +96,8 @@ def _points(frontier: Frontier) -> Grid:
         )
         for point in sorted(frontier.points, key=lambda point: (point.method, point.kl.value))
     ]
-    caption = (
+    kept = "ARM@2/4: ARM's checkpoint at half of its training. " if any(p.kept for p in frontier.points) else ""
+    caption = kept + (
         "Over-optimised: the first point of its method, in order of KL, whose reward is below its predecessor's while "
         "its implicit reward (beta x KL) is above; a point estimate."
     )

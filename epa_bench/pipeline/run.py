@@ -117,7 +117,7 @@ def stage_cells(run: Run, stage: Stage) -> list[CellSpec]:
     """The cells a stage ends in; everything before them is needed too."""
     cells = run.cells
     if stage == "score":
-        return [cell for result in cells.results for cell in (result.cell, *result.beside)]
+        return [cell for result in cells.all_results for cell in (result.cell, *result.beside)]
     if stage == "train":
         return [checkpoint.cell for checkpoint in cells.checkpoints if checkpoint.cell is not None]
     if stage == "judge":

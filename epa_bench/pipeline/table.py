@@ -12,7 +12,7 @@ from epa_bench.core.records import ScoreRow
 from epa_bench.engines.kinds import PACKAGES
 from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
 from epa_bench.leaderboard.build import build_table
-from epa_bench.leaderboard.run_files import write_run
+from epa_bench.leaderboard.run_files import write_kept, write_run
 from epa_bench.pipeline.cells import Result
 from epa_bench.pipeline.judged import judge_notes, judge_of_suite
 from epa_bench.pipeline.judged_files import write_judged
@@ -51,6 +51,7 @@ def write_table(run: Run) -> Leaderboard:
     write_judged(run)
     note_table(run.folder, run.store, [cells_behind(result) for result in run.cells.results], needed_cells(run))
     write_run(run.folder, rows, board, Path(run.sweep.output.leaderboards))
+    write_kept(run.folder, [row for result in run.cells.kept_results for row in rows_of(run, result)])
     return board
 
 
@@ -71,7 +72,7 @@ def rows_of(run: Run, result: Result) -> Iterator[ScoreRow]:
     for value in read_records(run.store.open(result.cell).file("values.jsonl"), Value):
         yield ScoreRow(
             suite=result.suite,
-            arm=result.checkpoint.arm_name,
+            arm=run.cells.name_of(result.checkpoint),
             method=arm.method if arm else REFERENCE_METHOD,
             beta=arm.beta if arm else 0.0,
             learning_rate=arm.learning_rate if arm else 0.0,

@@ -1,6 +1,6 @@
 """A sweep's trainings: plans, the reference's scores, and a checkpoint an arm and seed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +21,9 @@ class Checkpoint:
     seed: int
     cell: CellSpec | None
     """The training; None for the reference."""
+
+    kept: int | None = None
+    """Which of those kept on the way, from 1; None for the last one."""
 
     @property
     def arm_name(self) -> str:
@@ -134,6 +137,22 @@ class TrainingCells(StartCells):
         ]
         return (Checkpoint(REFERENCE_METHOD, None, 0, None), *trained)
 
+    @cached_property
+    def kept_checkpoints(self) -> tuple[Checkpoint, ...]:
+        """Those on the way, arm by arm and seed by seed."""
+        count = self.sweep.training.keep_checkpoints
+        return tuple(
+            replace(checkpoint, label=f"{checkpoint.label}, {number} of {count + 1} of the way", kept=number)
+            for checkpoint in self.checkpoints[1:]
+            for number in range(1, count + 1)
+        )
+
+    def name_of(self, checkpoint: Checkpoint) -> str:
+        """What rows call it: its arm, with `@2/4` after it at half of the training."""
+        if checkpoint.kept is None:
+            return checkpoint.arm_name
+        return f"{checkpoint.arm_name}@{checkpoint.kept}/{self.sweep.training.keep_checkpoints + 1}"
+
     def _on_checkpoint(
         self,
         step: str,
@@ -147,6 +166,8 @@ class TrainingCells(StartCells):
         if checkpoint.cell is None:
             return self._on_reference(step, config, inputs, label, hints, packages)
         inputs = {**inputs, "checkpoint": checkpoint.cell}
+        if checkpoint.kept is not None:
+            config = {**config, "kept": checkpoint.kept}
         if self.sweep.training.lora is None:
             return self._cell(step, config, inputs, label, hints, packages)
         # The checkpoint is an adapter: the weights below it are the reference's.

@@ -67,13 +67,19 @@ class StepContext:
     def checkpoint_folder(self) -> Path:
         """Folder of the weights this cell is about: a trained checkpoint, or the reference itself."""
         if "checkpoint" in self.inputs:
-            return checkpoint_folder(self.inputs["checkpoint"])
+            kept = self.config.get("kept")
+            return checkpoint_folder(self.inputs["checkpoint"], "model" if kept is None else kept_name(kept))
         return self.reference_folder()
 
 
-def checkpoint_folder(cell: Cell) -> Path:
-    """The `model` folder of a cell, every file of it checked against its digest. Raises StoreError."""
-    for name in cell.manifest.outputs:
-        if name.startswith("model/"):
-            cell.file(name)
-    return cell.folder / "model"
+def kept_name(number: int) -> str:
+    """Folder of the checkpoint that a training kept on its way, from 1, in its cell."""
+    return f"kept-{number}"
+
+
+def checkpoint_folder(cell: Cell, name: str = "model") -> Path:
+    """A folder of weights in a cell, every file of it checked against its digest. Raises StoreError."""
+    for file in cell.manifest.outputs:
+        if file.startswith(f"{name}/"):
+            cell.file(file)
+    return cell.folder / name

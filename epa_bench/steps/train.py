@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
@@ -17,17 +18,18 @@ from epa_bench.models.adapters import add_adapter, save_adapter
 from epa_bench.models.checkpoint import load_tokenizer, save_checkpoint
 from epa_bench.models.identity import content_digest
 from epa_bench.models.tokenizers import check_same_tokenizer
-from epa_bench.steps.context import StepContext
+from epa_bench.steps.context import StepContext, kept_name
 from epa_bench.steps.loading import Opened, open_checkpoint, open_reference_adapter
 from epa_bench.training.batches import GroupDataset, check_gold, encoder_of
 from epa_bench.training.distributed import is_first_rank, join_ranks, leave_ranks, whole_weights
+from epa_bench.training.kept import KeepCheckpoints, kept_steps
 from epa_bench.training.preference import Outcome, train_preference
 from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.trackers import tracking_arguments
 
 
 def run(context: StepContext) -> None:
-    """Writes `model/`, the log and speed of training, and `validation_log.jsonl` where rows are held out.
+    """Writes `model/`, checkpoints kept on the way, the log and speed of training, and its validation's log.
 
     Also run by several ranks, each with the same context. Raises PlanError, TrainingError or CheckpointError.
     """
@@ -45,6 +47,13 @@ def run(context: StepContext) -> None:
     opened = _open_policy(dataclasses.replace(context, device="cpu") if settings.fsdp else context, settings.lora)
     encode = encoder_of(preferences, opened.renderer.encode)
     reference = _reference_scores(context)
+    steps = groups[-1].step + 1
+
+    def keep(number: int) -> None:
+        weights = whole_weights(opened.model)
+        if is_first_rank():
+            _save_model(context, opened, weights, context.folder / kept_name(number), {"kept": number})
+
     outcome = train_preference(
         opened.model,
         GroupDataset(groups, preferences, encode, reference, arm.get("weak_prompt", "this")),
@@ -55,13 +64,14 @@ def run(context: StepContext) -> None:
         learning_rate=arm["learning_rate"],
         nll=arm["nll"],
         seed=context.config["seed"],
-        steps=groups[-1].step + 1,
+        steps=steps,
         settings=settings,
         candidates=1 + arm["strong"] + arm["weak"],
         longest=context.config["text"]["max_length"],
         device=context.device,
         report=context.report,
         validation=GroupDataset(held_out, preferences, encode, reference) if held_out else None,
+        callbacks=[KeepCheckpoints(kept_steps(settings.keep_checkpoints, steps), keep)],
         tracking=tracking_arguments(context.hints),
     )
     weights = whole_weights(opened.model)
@@ -96,22 +106,20 @@ def _reference_content(context: StepContext) -> str:
     return content_digest(context.reference_folder()) if "reference" in context.inputs else context.reference_identity()
 
 
-def _save(
+def _save_model(
     context: StepContext,
     opened: Opened[PreTrainedModel | PeftModel],
-    preferences: Sequence[Preference],
-    outcome: Outcome,
     weights: Mapping[str, Tensor] | None,
+    folder: Path,
+    which: Mapping[str, Any],
 ) -> None:
-    """The checkpoint with its identity and card, and a tokenizer that comes back as it went."""
-    folder = context.folder / "model"
-    chosen = {} if outcome.chosen is None else {"chosen": dataclasses.asdict(outcome.chosen)}
+    """A checkpoint with its identity, and a tokenizer that comes back as it went. `which`: of this training's."""
     identity: dict[str, Any] = {
         "kind": "trained",
         "reference": context.reference_identity(),
         "reference_content": _reference_content(context),
         "recipe": dict(context.config),
-        **chosen,
+        **which,
     }
     if isinstance(opened.model, PeftModel):
         # The base's path would be this machine's.
@@ -121,6 +129,19 @@ def _save(
         save_checkpoint(folder, opened.model, opened.tokenizer, identity, weights)
     trust = context.config["text"]["trust_remote_code"]
     check_same_tokenizer(opened.tokenizer, load_tokenizer(folder, trust_remote_code=trust))
+
+
+def _save(
+    context: StepContext,
+    opened: Opened[PreTrainedModel | PeftModel],
+    preferences: Sequence[Preference],
+    outcome: Outcome,
+    weights: Mapping[str, Tensor] | None,
+) -> None:
+    """The checkpoint with its card."""
+    folder = context.folder / "model"
+    chosen = {} if outcome.chosen is None else {"chosen": dataclasses.asdict(outcome.chosen)}
+    _save_model(context, opened, weights, folder, chosen)
     card.write_card(
         folder,
         card.Trained(
