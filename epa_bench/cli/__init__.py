@@ -11,6 +11,7 @@ from rich.console import Console
 
 from epa_bench import __version__
 from epa_bench.cli import (
+    acquire,
     bench,
     bridges,
     cell,
@@ -76,6 +77,7 @@ app.add_typer(bridges.exports, name="export")
 app.add_typer(bench.bench, name="bench")
 app.command()(frontier.frontier)
 app.add_typer(study.study, name="study")
+app.command()(acquire.acquire)
 app.command()(machine.doctor)
 app.command(hidden=True)(cell.cell)
 

@@ -113,3 +113,18 @@ def bench_executors(
     rows = benchmark_executors(cells, workers, rounds, out, say)
     show_rows([row.model_dump(mode="json") for row in rows], json_path)
     say(f"Table: {out}")
+
+
+@bench.command("acquire")
+def bench_acquire(
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Of the pool.")] = 50_000,
+    budget: Annotated[int, typer.Option("--budget", min=1, help="Rows to choose.")] = 100,
+    out: PerformanceFile = Path("leaderboards/performance.md"),
+    json_path: JsonPath = None,
+) -> None:
+    """Seconds and memory of choosing rows to label from a large pool of texts, by a small encoder."""
+    from epa_bench.bench.acquire import benchmark_acquisition
+
+    found = benchmark_acquisition(rows, budget, out, say)
+    show_rows([row.model_dump(mode="json") for row in found], json_path)
+    say(f"Table: {out}")

@@ -132,3 +132,15 @@ def trend(
 
     found = trend_of(board_versions(leaderboard), suite=suite, metric=metric, arm=arm)
     show_rows(plot_trend(found, leaderboard, form), json_path, stated=("plot",))
+
+
+@plot.command("label-curve")
+def label_curve(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="The .json file that `study label-curve` wrote.")],
+    form: OnlyFormat = None,
+    json_path: JsonPath = None,
+) -> None:
+    """What labels are worth by how the rows were chosen, a panel a metric and method."""
+    from epa_bench.studies.label_curve_plot import plot_label_curve
+
+    show_rows(plot_label_curve(file, form), json_path, stated=("plot",))

@@ -1,7 +1,7 @@
 """Verbs about what is known exactly."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -71,3 +71,40 @@ def ches(
         say=say,
     )
     show_rows([counts], json_path)
+
+
+@study.command("label-curve")
+def label_curve(
+    task: Annotated[Literal["text", "pairs"], typer.Argument(metavar="TASK", help="`text` or `pairs`.")],
+    n_seeds: Annotated[int, typer.Option("--seeds", min=3, help="Runs from different first rows.")] = 7,
+    cold_start: Annotated[int, typer.Option(min=1, help="Labels drawn at random to start with.")] = 40,
+    per_round: Annotated[int, typer.Option(min=1, help="Labels bought in a round.")] = 40,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds after the first labels.")] = 4,
+    pool: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="text: TSV or JSON lines of text and label.")
+    ] = None,
+    test: Annotated[Path | None, typer.Option(metavar="FILE", help="text: held-out rows of the same kind.")] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="text: a pretrained encoder to start from.")
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="Of the table; by default label_curve_TASK.")] = None,
+    leaderboards: LeaderboardsFolder = Path("leaderboards"),
+    json_path: JsonPath = None,
+) -> None:
+    """What labels are worth by how the rows to label were chosen, against random choice; and the study's table.
+
+    `pairs`: DPO and EPA on preference pairs of the embedded task. `text`: a classifier, on a generated task or files.
+    """
+    from epa_bench.execution.device import resolve_device
+    from epa_bench.studies.label_curve import CurveSettings
+    from epa_bench.studies.label_curve_run import study_label_curve
+    from epa_bench.studies.label_curve_table import curve_json, curve_markdown, write_curve
+
+    settings = CurveSettings(
+        seeds=tuple(range(1, n_seeds + 1)), cold_start=cold_start, per_round=per_round, rounds=rounds
+    )
+    found = study_label_curve(
+        task, settings, pool=pool, test=test, encoder=encoder, device=resolve_device("auto"), say=say
+    )
+    write_curve(found, leaderboards / (name or f"label_curve_{task}"))
+    show(lambda console: console.print(curve_markdown(found), soft_wrap=True), curve_json(found), json_path)

@@ -35,21 +35,9 @@ def load_model(
     Policy and reference must agree at step 0, which dropout would spoil (DPO's trainers turn it off likewise).
     Raises CheckpointError where the folder cannot be loaded or lacks a weight.
     """
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code)
-        _set_dropout_to_zero(config)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(
-            folder,
-            config=config,
-            dtype=getattr(torch, dtype),
-            use_safetensors=True,
-            trust_remote_code=trust_remote_code,
-            output_loading_info=True,
-        )
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
-        raise CheckpointError(f"cannot load a model from {folder}: {_first_line(error)}") from error
-    model: PreTrainedModel = loaded[0]
-    missing = sorted(loaded[1]["missing_keys"])
+    model, missing = load_weights(
+        AutoModelForCausalLM, folder, dtype=getattr(torch, dtype), trust_remote_code=trust_remote_code
+    )
     if missing:
         # transformers only warns, and goes on with random weights.
         raise CheckpointError(
@@ -58,6 +46,29 @@ def load_model(
         )
     _make_generation_config_writable(model)
     return ready(model, device)
+
+
+def load_weights(
+    kind: Any, folder: Path, *, dtype: torch.dtype, trust_remote_code: bool = False, **config: Any
+) -> tuple[PreTrainedModel, list[str]]:
+    """(a model of one of transformers' `AutoModelFor...`, the names of parameters that the folder has no weights for).
+
+    Every dropout is 0; `config` overrides keys of the configuration. Raises CheckpointError.
+    """
+    try:
+        settings = AutoConfig.from_pretrained(folder, trust_remote_code=trust_remote_code, **config)
+        _set_dropout_to_zero(settings)
+        model, found = kind.from_pretrained(
+            folder,
+            config=settings,
+            dtype=dtype,
+            use_safetensors=True,
+            trust_remote_code=trust_remote_code,
+            output_loading_info=True,
+        )
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError, StrictDataclassError) as error:
+        raise CheckpointError(f"cannot load a model from {folder}: {_first_line(error)}") from error
+    return model, sorted(found["missing_keys"])
 
 
 def _set_dropout_to_zero(config: PreTrainedConfig) -> None:
@@ -94,10 +105,7 @@ def ready(model: PreTrainedModel, device: str) -> PreTrainedModel:
 
 def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
     """The checkpoint's tokenizer, with a padding token. Raises CheckpointError where there is none."""
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"cannot load a tokenizer from {folder}: {_first_line(error)}") from error
+    tokenizer = read_tokenizer(folder, trust_remote_code=trust_remote_code)
     if tokenizer.eos_token_id is None:
         raise CheckpointError(
             f"the tokenizer in {folder} has no EOS token, so no answer could end. Set `eos_token` in its "
@@ -105,6 +113,15 @@ def load_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrain
         )
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
+    return tokenizer
+
+
+def read_tokenizer(folder: Path, *, trust_remote_code: bool = False) -> PreTrainedTokenizerBase:
+    """The folder's tokenizer as it is. Raises CheckpointError where there is none."""
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError) as error:
+        raise CheckpointError(f"cannot load a tokenizer from {folder}: {_first_line(error)}") from error
     return tokenizer
 
 

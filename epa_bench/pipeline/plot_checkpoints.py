@@ -7,10 +7,10 @@ from typing import Any
 
 from epa_bench.core.errors import ConfigError
 from epa_bench.pipeline.linearity_series import linearity_series, points_of
-from epa_bench.pipeline.plot_files import write_figure, write_points
 from epa_bench.pipeline.reliability_series import margins_of, reliability_series
 from epa_bench.pipeline.run_results import Evaluated, evaluated
 from epa_bench.pipeline.training_series import SPEED, training_series
+from epa_bench.plots.files import write_figure, write_points
 from epa_bench.plots.linearity import linearity_figure
 from epa_bench.plots.paper import Format
 from epa_bench.plots.reliability import reliability_figure

@@ -10,7 +10,7 @@ from epa_bench.pipeline.frontier_series import frontier_series
 from epa_bench.pipeline.frontier_table import frontier_csv
 from epa_bench.pipeline.length_series import length_series
 from epa_bench.pipeline.margin_series import compared, margin_series
-from epa_bench.pipeline.plot_files import write_figure
+from epa_bench.plots.files import write_figure
 from epa_bench.plots.forest import forest_figure
 from epa_bench.plots.paper import Format
 from epa_bench.plots.trade_off import trade_off_figure

@@ -5,7 +5,7 @@ from typing import Any
 
 from epa_bench.leaderboard.cells import direction
 from epa_bench.leaderboard.trend import Trend, TrendPoint
-from epa_bench.pipeline.plot_files import write_figure
+from epa_bench.plots.files import write_figure
 from epa_bench.plots.paper import Format
 from epa_bench.plots.trend import Moment, TrendPanel, trend_figure
 
