@@ -13,7 +13,8 @@ from pathlib import Path
 from transformers import PreTrainedModel
 
 from epa_bench.acquisition.pairs import PairPolicy
-from epa_bench.config.schema import EmbeddedData, ScratchModel, Sft, Training
+from epa_bench.config.schema import EmbeddedData, ScratchModel, Training
+from epa_bench.config.supervised import Sft
 from epa_bench.core.files import read_records
 from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import Preference, Prompt, Record, ReferenceScore, Response
