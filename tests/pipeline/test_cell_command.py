@@ -99,9 +99,9 @@ def test_other_versions_than_the_address_says_are_refused(ordered: Ordered, monk
 def test_a_store_that_is_not_seen_is_said(ordered: Ordered, tmp_path: Path) -> None:
     values = ordered.first("values")
     ordered.edit(lambda order: order.update(folder=str(tmp_path / "absent")))
-    with pytest.raises(StoreError, match=r"does not see .*absent: sweep and store must be on a file system"):
+    with pytest.raises(StoreError, match=r"does not see .*absent: the store and the sweep's folder must be"):
         run_ordered(ordered.path, values.digest, lambda done, total: None)
-    with pytest.raises(StoreError, match=r"cannot read the work order .* every node sees"):
+    with pytest.raises(StoreError, match=r"does not see .*order\.json: the store .* every node sees"):
         run_ordered(tmp_path / "nowhere" / "order.json", values.digest, lambda done, total: None)
 
 
