@@ -116,7 +116,7 @@ def _examples(group: _Group) -> list[list[Any]]:
             [(checkpoint, by_prompt.get(key)) for checkpoint, by_prompt in group.checkpoints.items()],
             scores,
         )
-        for key in sorted(prompts)
+        for key in prompts
     ]
 
 
