@@ -17,6 +17,7 @@ from epa_bench.cli import (
     cell,
     compare,
     contamination,
+    docs,
     frontier,
     gate,
     judge,
@@ -79,6 +80,7 @@ app.command()(frontier.frontier)
 app.add_typer(study.study, name="study")
 app.command()(acquire.acquire)
 app.command()(machine.doctor)
+app.command()(docs.docs)
 app.command(hidden=True)(cell.cell)
 
 
