@@ -8,6 +8,8 @@ from epa_bench.plots.series import Curve, Place, Range, TradeOff
 
 def frontier_series(found: Frontier) -> TradeOff:
     """The reference stands at KL 0."""
+    kept = [point.kept for point in found.points if point.kept is not None]
+    way = f" {kept[0]}: the checkpoint after that share of the training." if kept else ""
     return TradeOff(
         x_label=found.kl,
         y_label=found.reward,
@@ -15,7 +17,7 @@ def frontier_series(found: Frontier) -> TradeOff:
         reference=(0.0, found.reference_reward),
         caption=(
             f"Run {found.run}: {len(found.seeds)} seed(s), {found.n_prompts} prompts, {found.n_left_out} left out. "
-            "Lines: 95 % intervals for new seeds and prompts. Hollow: over-optimised."
+            f"Lines: 95 % intervals for new seeds and prompts. Hollow: over-optimised.{way}"
         ),
     )
 

@@ -55,7 +55,9 @@ def test_an_arm_is_its_way_from_the_first_kept_checkpoint_to_its_last(tmp_path: 
     points = {point.arm: point for point in frontier.points}
     assert points["dpo-b1@1/2"].kept == "1/2"
     assert (points["dpo-b1@1/2"].kl.value, points["dpo-b1@1/2"].reward.value) == pytest.approx((1, 3))
-    curves = {curve.label: curve for curve in frontier_series(frontier).curves}
+    series = frontier_series(frontier)
+    assert series.caption.endswith(" 1/2: the checkpoint after that share of the training.")
+    curves = {curve.label: curve for curve in series.curves}
     assert curves.keys() == {"dpo-b1", "dpo-b2", "epa-b1", "epa-b2"}
     assert [(place.note, place.x.value) for place in curves["dpo-b1"].places] == [("1/2", 1), ("β 0.1", 2)]
     # It is a point of DPO's at matched KL as well: at 1 nat DPO has 3 instead of .5.
