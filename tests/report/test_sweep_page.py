@@ -146,6 +146,7 @@ def test_answers_search_filter_and_order(opened: Opened) -> None:
     changes = [abs(float(right) - float(left)) for left, right in lines]
     assert changes[0] > 0
     assert changes == sorted(changes, reverse=True)
+    assert opened.page.locator("#answers-list [aria-selected=true]").get_attribute("aria-posinset") == "1"
 
 
 def test_an_untrained_checkpoint_stands_beside_every_seed(opened: Opened) -> None:

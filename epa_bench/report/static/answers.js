@@ -173,7 +173,12 @@
   options(tools.group, groups.map((each, index) => [String(index), groupName(each)]));
   tools.group.addEventListener("change", () => openGroup());
   for (const name of ["left", "right"]) tools[name].addEventListener("change", arrange);
-  for (const name of ["seed", "show", "category", "order"]) tools[name].addEventListener("change", refresh);
+  for (const name of ["seed", "show", "category"]) tools[name].addEventListener("change", refresh);
+  tools.order.addEventListener("change", () => {
+    // Whoever asks for the largest change wants to see it.
+    shown = null;
+    refresh();
+  });
   let typing = 0;
   tools.search.addEventListener("input", () => {
     cancelAnimationFrame(typing);

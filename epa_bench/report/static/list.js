@@ -40,6 +40,7 @@
     const resize = (length, selected) => {
       [count, active] = [length, selected];
       rows.style.height = `${count * HEIGHT}px`;
+      if (active <= 0) box.scrollTop = 0;
       box.removeAttribute("aria-activedescendant");
       show();
     };
