@@ -11,7 +11,7 @@ from typing import Protocol
 
 from epa_bench.core.attempts import note_attempt
 from epa_bench.core.cell_messages import Done, Failed, Moved, Remark, parse_message
-from epa_bench.core.errors import WorkerError
+from epa_bench.core.errors import DiskError, JudgeError, WorkerError
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.cell_process import CellProcess
@@ -183,6 +183,12 @@ class _RemoteRun:
 
     def _fail(self, cell: CellSpec, error: Exception) -> None:
         before = set(self._schedule.undone)
-        self._schedule.fail(cell, error, lambda other: False)
+        self._schedule.fail(cell, error, lambda other: self._fails_alike(other, error))
         left = [other for digest, (other, _) in self._schedule.undone.items() if digest not in before]
         self._progress.failed(cell.digest, str(error), [("", other.step) for other in left])
+
+    def _fails_alike(self, other: CellSpec, error: Exception) -> bool:
+        """Whether a cell need not be tried: a disk fails all of them, a judge that cannot be asked all who ask it."""
+        if isinstance(error, JudgeError):
+            return other.digest in self._orders.alone
+        return isinstance(error, DiskError)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from epa_bench.core.cell_messages import Done, Failed, Moved, Remark
-from epa_bench.core.errors import CellsFailedError, DataError, WorkerError
+from epa_bench.core.errors import CellsFailedError, DataError, DiskError, JudgeError, WorkerError
 from epa_bench.core.progress import SweepProgress
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.execution.cell_process import CellProcess
@@ -112,6 +112,20 @@ def test_an_error_of_its_own_is_not_tried_again(sweep: Sweep) -> None:
         sweep.run([a, cell("b", a), cell("c")], {"a": [failed]})
     assert caught.value.exit_code == DataError.exit_code
     assert sweep.cluster.started == ["a", "c"]
+
+
+def test_what_would_fail_alike_is_not_tried(sweep: Sweep) -> None:
+    """Of a judge that refuses, only those who ask it; of a disk, everything that waits."""
+    cells = [cell(name) for name in "abcd"]
+    refused = Failed.of(JudgeError("401: no such key")).model_dump_json()
+    with pytest.raises(CellsFailedError, match="left undone because of it: b\n") as caught:
+        sweep.run(cells, {"a": [refused]}, alone={one.digest for one in cells[:2]})
+    assert caught.value.exit_code == JudgeError.exit_code
+    assert sweep.cluster.started == ["a", "c", "d"]
+    with pytest.raises(CellsFailedError, match="left undone because of it: c, d\n") as caught:
+        sweep.run(cells, {"a": [Failed.of(DiskError("no space left")).model_dump_json()]}, most=2)
+    assert caught.value.exit_code == DiskError.exit_code
+    assert sweep.cluster.started == ["a", "b"]
 
 
 def test_a_bug_is_not_dressed_up(sweep: Sweep) -> None:
