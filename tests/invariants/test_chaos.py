@@ -26,7 +26,9 @@ from tests.processes import MARK, marked_processes, wait_until_gone
 if TYPE_CHECKING:
     from tests.conftest import Workplace
 
-KILLS = 30
+VICTIMS = ["worker"] * 18 + ["driver"] * 8 + ["judge"] * 4
+"""Who is killed, in an order that is drawn."""
+
 PROMPTS = 6
 RESTARTED = {6, 10, 11, 13, -signal.SIGKILL}
 """Exit codes after which a user runs the same command again: disk, dead workers, judge, several of these, killed."""
@@ -71,8 +73,13 @@ class Chaos:
     judge: Judge
     disk: "Disk"
     random: Random
-    kills: dict[str, int] = field(default_factory=lambda: {"worker": 0, "driver": 0, "judge": 0})
+    victims: list[str] = field(default_factory=VICTIMS.copy)
+    """Still to be killed, the last one first."""
+
     mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def __post_init__(self) -> None:
+        self.random.shuffle(self.victims)
 
     def start(self) -> None:
         limit = self.disk.limit_of_files
@@ -95,13 +102,15 @@ class Chaos:
         return code != 0
 
     def kill(self) -> None:
-        """One process, chosen at random."""
-        victim = self.random.choices(["worker", "driver", "judge"], [6, 3, 1])[0]
+        """The next victim, if there is one now."""
+        victim = self.victims[-1]
         if victim == "worker":
             workers = [pid for pid in marked_processes(self.mark) if _is_worker(pid)]
-            if not workers:
+            try:
+                os.kill(self.random.choice(sorted(workers)), signal.SIGKILL)
+            except (IndexError, ProcessLookupError):
+                # None now, or it has just ended.
                 return
-            os.kill(self.random.choice(sorted(workers)), signal.SIGKILL)
         elif victim == "driver":
             if self.driver.poll() is not None:
                 return
@@ -110,7 +119,7 @@ class Chaos:
         else:
             self.judge.kill()
             self.judge.start()
-        self.kills[victim] += 1
+        self.victims.pop()
 
     def await_cells(self, more: int) -> None:
         """Until so many more cells are finished, or the sweep is."""
@@ -119,13 +128,15 @@ class Chaos:
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
-    def disturb(self, times: int) -> None:
-        """Bursts of kills: most hit processes that have hardly started, and each is followed by some cells of peace."""
-        aim = sum(self.kills.values()) + times
-        while self.goes_on() and sum(self.kills.values()) < aim:
+    def disturb(self, until: int) -> None:
+        """Bursts of kills: most hit processes that have hardly started, and each is followed by some cells of peace.
+
+        `until`: how many are then still to be killed.
+        """
+        while self.goes_on() and len(self.victims) > until:
             for _ in range(self.random.randint(3, 6)):
                 time.sleep(self.random.uniform(0, 1.0))
-                if self.goes_on() and sum(self.kills.values()) < aim:
+                if self.goes_on() and len(self.victims) > until:
                     self.kill()
             self.await_cells(self.random.randint(1, 2))
 
@@ -133,7 +144,7 @@ class Chaos:
 def _is_worker(pid: int) -> bool:
     try:
         return b"spawn_main" in Path("/proc", str(pid), "cmdline").read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return False
 
 
@@ -202,7 +213,7 @@ def truncate_a_file(chaos: Chaos) -> str:
 def test_chaos_changes_nothing(undisturbed: "Workplace", workplace: "Workplace", judge: Judge, disk: Disk) -> None:
     chaos = Chaos(workplace, judge, disk, Random(20261121))
     chaos.start()
-    chaos.disturb(KILLS // 2)
+    chaos.disturb(len(VICTIMS) // 2)
 
     disk.fill()
     if not disk.mounted:
@@ -220,10 +231,9 @@ def test_chaos_changes_nothing(undisturbed: "Workplace", workplace: "Workplace",
     wait_until_gone(chaos.mark)
     repaired = truncate_a_file(chaos)
 
-    chaos.disturb(KILLS - sum(chaos.kills.values()))
+    chaos.disturb(0)
     chaos.await_cells(10**6)
-    assert sum(chaos.kills.values()) >= KILLS, chaos.kills
-    assert min(chaos.kills.values()) > 0, chaos.kills
+    assert chaos.victims == []
     wait_until_gone(chaos.mark)
 
     assert workplace.tables() == undisturbed.tables()
