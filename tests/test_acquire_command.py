@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from epa_bench.core.errors import CheckpointError
+from epa_bench.acquisition.model import VapSettings
+from epa_bench.core.errors import CheckpointError, ConfigError, DataError
 from epa_bench.data.topics import CLASSES, topic_texts
 from epa_bench.models.checkpoint import save_checkpoint
 from epa_bench.models.classifier import load_classifier, load_encoder, new_encoder, new_tokenizer
+from epa_bench.pipeline.acquisition import Asked, acquire_from_files
 from tests.conftest import Workplace
 from tests.tiny import tiny_model, tiny_preferences, tiny_tokenizer
 
@@ -56,7 +58,6 @@ def test_texts_with_the_reason_for_each(place: Workplace) -> None:
     assert first["vap"] == {"layer": "middle", "iterations": 1, "xi": 0.1, "unit": False}
     assert set(first["versions"]) >= {"torch", "scikit-learn"}
     assert len(first["model"]) == 32
-    assert acquired(place, *arguments) == rows
 
 
 def test_pairs(place: Workplace) -> None:
@@ -66,28 +67,43 @@ def test_pairs(place: Workplace) -> None:
     assert all(set(row) == {"prompt", "response_a", "response_b", "acquisition"} for row in rows)
 
 
+def test_a_mistake_is_told_without_a_traceback_and_nothing_is_written(place: Workplace) -> None:
+    done = place.run("acquire", "pool.tsv", "--budget", "31", "--by", "random", "--to", "refused.jsonl")
+    assert done.returncode == 4, done.stderr
+    assert "expected a pool of 31 or more unlabelled rows" in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    assert not (place.folder / "refused.jsonl").exists()
+
+
 @pytest.mark.parametrize(
-    ("arguments", "code", "words"),
+    ("pool", "model", "reference", "error", "words"),
     [
-        (["pool.tsv", "--budget", "31", "--by", "random"], 4, "expected a pool of 31 or more unlabelled rows"),
-        (["pool.tsv", "--budget", "5"], 3, "expected --model, a checkpoint's folder"),
-        (["pool.tsv", "--budget", "5", "--model", "none"], 5, "no checkpoint folder at none"),
-        (["pool.tsv", "--budget", "5", "--model", "one-class"], 5, "got one of a single class"),
-        (["pairs.jsonl", "--budget", "5", "--model", "policy"], 3, "expected --reference, a checkpoint's folder"),
-        (
-            ["pool.tsv", "--budget", "5", "--model", "classifier", "--reference", "policy"],
-            3,
-            "--reference is for pairs",
-        ),
-        (["pool.tsv", "--budget", "5", "--model", "classifier", "--layer", "9"], 3, "expected a layer from 0 to 1"),
-        (["none.tsv", "--budget", "5", "--by", "random"], 4, "none.tsv: no such file"),
+        ("pool.tsv", None, None, ConfigError, "expected --model, a checkpoint's folder"),
+        ("pool.tsv", "none", None, CheckpointError, "no checkpoint folder at .*none"),
+        ("pool.tsv", "one-class", None, CheckpointError, "got one of a single class"),
+        ("pool.tsv", "classifier", "policy", ConfigError, "--reference is for pairs"),
+        ("pairs.jsonl", "policy", None, ConfigError, "expected --reference, a checkpoint's folder"),
+        ("none.tsv", "classifier", None, DataError, "none.tsv: no such file"),
     ],
 )
-def test_what_is_refused(arguments: list[str], code: int, words: str, place: Workplace) -> None:
-    done = place.run("acquire", *arguments, "--to", "refused.jsonl")
-    assert done.returncode == code, done.stderr
-    assert words in " ".join(done.stderr.split())
-    assert "Traceback" not in done.stderr
+def test_what_is_refused(
+    pool: str, model: str | None, reference: str | None, error: type[Exception], words: str, place: Workplace
+) -> None:
+    folders = [None if name is None else place.folder / name for name in (model, reference)]
+    asked = Asked(model=folders[0], reference=folders[1], beta=0.1, template="chat", max_length=64)
+    with pytest.raises(error, match=words):
+        acquire_from_files(
+            place.folder / pool,
+            [],
+            place.folder / "refused.jsonl",
+            asked,
+            budget=5,
+            seed=0,
+            representation="vap",
+            selector=None,
+            vap=VapSettings(),
+            device="cpu",
+        )
     assert not (place.folder / "refused.jsonl").exists()
 
 
