@@ -48,7 +48,6 @@ _METRICS = {
 _WEAK = {"dpo": 0, "epa": 2}
 _MISMATCHED = 3
 _BATCH_TOKENS = 8192
-_SAY_NOTHING = lambda done, total: None  # noqa: E731
 
 
 class PairWorld(Record):
@@ -142,7 +141,7 @@ class PairTask:
                 candidates=2 + _WEAK[method],
                 longest=self.world.task.max_length,
                 device=self.device,
-                report=_SAY_NOTHING,
+                report=_unreported,
             )
         ready(policy, self.device)
         return Evaluated(PairPolicy(policy, self.reference, self.encode, self.world.beta), self._values(policy))
@@ -185,7 +184,7 @@ def embedded_task(world: PairWorld, folder: Path, device: str, say: Callable[[st
         "batch_size": 64,
     }
     model_folder = folder / "model"
-    context = StepContext(config, {"reference_path": str(model_folder)}, {}, folder, device, _SAY_NOTHING)
+    context = StepContext(config, {"reference_path": str(model_folder)}, {}, folder, device, _unreported)
     say("reference")
     reference.run(context)
     say("pairs")
@@ -206,6 +205,10 @@ def open_task(world: PairWorld, folder: Path, device: str) -> PairTask:
         list(build_probes(held_out, mismatched=_MISMATCHED, gold=_gold)),
         device,
     )
+
+
+def _unreported(done: int, total: int) -> None:
+    """A step of seconds needs no progress."""
 
 
 def _pair(preference: Preference) -> Preference:
