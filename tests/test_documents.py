@@ -18,3 +18,10 @@ def test_the_readmes_table_is_the_committed_leaderboards() -> None:
 def test_the_committed_tables_are_of_one_run() -> None:
     assert (ROOT / "leaderboards" / "demo.md").read_text() == to_markdown(BOARD)
     assert (ROOT / "leaderboards" / "demo.csv").read_text() == to_csv(BOARD)
+
+
+def test_the_page_on_poft_has_the_committed_tables_headline() -> None:
+    board = Leaderboard.model_validate_json((ROOT / "leaderboards" / "poft.json").read_bytes())
+    page = (ROOT / "epa_bench" / "docs" / "poft.md").read_text()
+    assert f"<!-- headline -->\n{headline_markdown(board).strip()}\n<!-- /headline -->" in page
+    assert (ROOT / "leaderboards" / "poft.md").read_text() == to_markdown(board)

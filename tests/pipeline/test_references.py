@@ -187,3 +187,15 @@ def test_a_verb_for_one_reference_says_so(grid: Workplace) -> None:
     done = grid.run("plan", "mini.yaml")
     assert done.returncode == 3
     assert "this verb takes a sweep with one reference" in done.stderr
+
+
+def test_without_methods_references_are_compared_as_they_are(grid: Workplace) -> None:
+    """From the same cells: nothing is computed, and the margins are those of the table with methods."""
+    done = grid.run("table", "mini.yaml", "--set", "methods={}", "--set", "name=bare")
+    assert done.returncode == 0, done.stderr
+    bare, whole = (
+        Leaderboard.model_validate_json((grid.folder / "leaderboards" / f"{name}.json").read_bytes())
+        for name in ("bare", "mini-references")
+    )
+    for table, other in zip(bare.tables, whole.tables, strict=True):
+        assert table.arms == tuple(result for result in other.arms if result.arm.endswith("/none"))
