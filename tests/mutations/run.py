@@ -118,7 +118,7 @@ def _run_and_gate(copy: Path, policy: Path, *options: str) -> str | None:
 def by_tests(copy: Path, tests: "list[str] | tuple[str, ...]") -> str | None:
     """The first test that fails. Raises RuntimeError where pytest did not get as far as running them."""
     done = _python(copy, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *tests)
-    failed = re.search(r"^(?:FAILED|ERROR) (\S+)", done.stdout, re.MULTILINE)
+    failed = re.search(r"^(?:FAILED|ERROR) ([^\s\[]+)", done.stdout, re.MULTILINE)
     if done.returncode not in (0, 1) or (done.returncode == 1) != (failed is not None):
         raise RuntimeError(f"pytest ended with {done.returncode}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
     return failed[1] if failed else None
