@@ -12,4 +12,5 @@ install_chromium || true
 "$VENV/bin/lint-imports"
 "$VENV/bin/mypy"
 export OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false HF_HUB_OFFLINE=1
-exec "$VENV/bin/python" -m pytest "$@"
+# A file stays with one process: its tests share what is expensive to make.
+exec "$VENV/bin/python" -m pytest -n auto --maxprocesses 4 --dist loadfile "$@"
