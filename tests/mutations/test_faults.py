@@ -41,5 +41,5 @@ def test_every_fault_of_the_committed_table_is_known_and_was_caught() -> None:
     planted = _planted(text)
     known = _planted(table([Caught(fault, None, None) for fault in FAULTS]))
     assert set(planted) <= set(known)
-    assert len(planted) >= 10
+    assert len(planted) >= 14
     assert f"{len(planted)} of {len(FAULTS)} faults planted: {len(planted)} caught" in text
