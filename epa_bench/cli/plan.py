@@ -39,6 +39,7 @@ def plan(
     def people(console: Console) -> None:
         console.print(_tree(found, every))
         _print_trainings(console, found)
+        _print_tokens(console, found)
         if found.judging:
             console.print(grid(list(found.judging)))
         _print_disk(console, found)
@@ -84,6 +85,24 @@ def _print_trainings(console: Console, found: "Forecast") -> None:
     )
     for advice in dict.fromkeys(advice for training in found.trainings for advice in training.advice):
         console.print(f"  less with {advice}", soft_wrap=True)
+
+
+def _print_tokens(console: Console, found: "Forecast") -> None:
+    if found.tokens:
+        rows = [
+            {
+                "tokens, at most": row.part,
+                "owed cells": row.cells,
+                "sequences": _count(row.sequences),
+                "tokens": _count(row.tokens),
+            }
+            for row in found.tokens
+        ]
+        console.print(grid(rows))
+
+
+def _count(number: int | None) -> str:
+    return "not known before the data are read" if number is None else f"{number:,}"
 
 
 def _print_disk(console: Console, found: "Forecast") -> None:

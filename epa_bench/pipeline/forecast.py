@@ -13,6 +13,7 @@ from epa_bench.pipeline.cells import in_order
 from epa_bench.pipeline.judge_estimate import judge_estimates
 from epa_bench.pipeline.owed import standing
 from epa_bench.pipeline.run import Run, check_ready, needed_cells
+from epa_bench.pipeline.token_forecast import OwedTokens, owed_tokens
 from epa_bench.pipeline.training_memory import TrainingMemory, model_of, training_memory
 from epa_bench.suites.definitions import AlpacaEvalSuite, MtBenchSuite
 from epa_bench.training.estimate import GIB
@@ -55,6 +56,8 @@ class Forecast(Record):
     trainings: tuple[TrainingMemory, ...]
     """One an arm: seeds need the same."""
 
+    tokens: tuple[OwedTokens, ...]
+
     judging: tuple[dict[str, Any], ...]
     """Calls, tokens and dollars, one row a published suite; empty where no endpoint is asked."""
 
@@ -91,6 +94,7 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
         workers=workers,
         cells=cells,
         trainings=trainings,
+        tokens=tuple(owed_tokens(run, {cell.digest for cell in cells if cell.state == "owed"})),
         judging=tuple(_judging(run)),
         disk=disk,
     )

@@ -46,6 +46,34 @@ def test_a_changed_key_owes_what_depends_on_it(finished: "Workplace") -> None:
     assert owed_of(found) == {"train": 2, "responses": 2, "verdicts": 2, "logps": 2, "values": 10}
 
 
+def test_tokens_are_bounded_before_a_run_and_counted_after_it(workplace: "Workplace", finished: "Workplace") -> None:
+    """Of the mini sweep: 24 rows, two seeds, pairs twice and groups of four once; 12 prompts, seven checkpoints."""
+    before = {row["part"]: row for row in plan_of(workplace)["tokens"]}
+    assert before["training"]["cells"] == 6
+    assert before["training"]["sequences"] == 24 * 2 * (2 + 2 + 4)
+    answered = {"part": "embedded_pairwise", "cells": 7, "sequences": 7 * 12, "tokens": 7 * 12 * 12}
+    assert before["embedded_pairwise"] == answered
+    # The same answers: drawn once.
+    assert "generation" not in before
+
+    after = {row["part"]: row for row in plan_of(finished, "--set", "methods.dpo.beta=0.25")["tokens"]}
+    groups = [len(path.read_text().splitlines()) for path in finished.store.glob("cells/plan/*/plan.jsonl")]
+    assert after["training"]["sequences"] in {2 * (a + b) for a in groups for b in groups}
+    assert after["embedded_pairwise"]["cells"] == 2
+    assert not plan_of(finished)["tokens"]
+
+
+def test_tokens_of_a_file_that_was_not_read_are_not_known(
+    workplace: "Workplace", write_rows: Callable[..., None], file_sweep: FileSweep
+) -> None:
+    write_rows()
+    workplace.write(file_sweep)
+    (training,) = (row for row in plan_of(workplace)["tokens"] if row["part"] == "training")
+    assert (training["sequences"], training["tokens"]) == (None, None)
+    limited = plan_of(workplace, "--set", "data.train_limit=10")["tokens"][0]
+    assert (limited["part"], limited["sequences"]) == ("training", 10 * (2 + 4))
+
+
 def test_sizes_are_those_of_the_checkpoints_that_are_written(finished: "Workplace") -> None:
     found = plan_of(finished, "--set", "methods.dpo.beta=0.25")
     weights = {path.stat().st_size for path in finished.store.glob("cells/train/*/model/model.safetensors")}
