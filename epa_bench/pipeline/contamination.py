@@ -11,7 +11,7 @@ from epa_bench.core.store import CellSpec, Store
 from epa_bench.data.contamination import Overlap, find_overlaps
 from epa_bench.pipeline.cells import SweepCells
 from epa_bench.suites.asked import asked_by_suites
-from epa_bench.suites.definitions import BenchSuite, LmEvalSuite
+from epa_bench.suites.definitions import LmEvalSuite, RewardBench2Suite
 
 Compute = Callable[[CellSpec], None]
 """Makes sure that a cell without inputs is there."""
@@ -62,7 +62,9 @@ def contamination(cells: SweepCells, store: Store, compute: Compute) -> Report:
         policy=data.contamination.policy,
         rows=len(train),
         prompts={suite: len(prompts) for suite, prompts in asked.items()},
-        not_compared=tuple(name for name, suite in cells.suites.items() if isinstance(suite, BenchSuite | LmEvalSuite)),
+        not_compared=tuple(
+            name for name, suite in cells.suites.items() if isinstance(suite, RewardBench2Suite | LmEvalSuite)
+        ),
         overlaps=tuple(find_overlaps(train, asked)),
     )
 

@@ -39,9 +39,10 @@ class SourceCells:
         return self._cell("decontaminate", config, inputs, "preferences (without overlaps)")
 
     @property
-    def published(self) -> dict[str, AlpacaEvalSuite | MtBenchSuite]:
-        """The suites whose prompts users wrote, which training data may hold."""
-        return {name: s for name, s in self.suites.items() if isinstance(s, AlpacaEvalSuite | MtBenchSuite)}
+    def published(self) -> dict[str, AlpacaEvalSuite | MtBenchSuite | RewardBenchSuite]:
+        """The suites whose prompts are published, which training data may hold."""
+        kinds = AlpacaEvalSuite | MtBenchSuite | RewardBenchSuite
+        return {name: suite for name, suite in self.suites.items() if isinstance(suite, kinds)}
 
     def read_files(self, data: FilesData) -> CellSpec:
         """The user's rows as they were read."""

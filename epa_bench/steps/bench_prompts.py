@@ -8,9 +8,8 @@ from epa_bench.core.files import write_records
 from epa_bench.data.chat import Renderer
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_renderer
-from epa_bench.suites.bench_prompts import BenchPrompt, read_llmbar, read_reward_bench, read_reward_bench_2
+from epa_bench.suites.bench_prompts import BenchPrompt, read_prompts, read_reward_bench_2
 from epa_bench.suites.probes import ProbeItem
-from epa_bench.suites.reward_bench import REWARD_BENCH_ROWS, SUBSET_OF_ROLE
 
 
 def run(context: StepContext) -> None:
@@ -30,9 +29,7 @@ def _read(context: StepContext) -> Iterator[BenchPrompt]:
     if context.config["kind"] == "reward_bench_2":
         yield from read_reward_bench_2(Path(context.hints["data"]))
         return
-    for role in context.config["roles"]:
-        path = context.inputs["texts"].file(role)
-        yield from read_reward_bench(path) if role == REWARD_BENCH_ROWS else read_llmbar(path, SUBSET_OF_ROLE[role])
+    yield from read_prompts({role: context.inputs["texts"].file(role) for role in context.config["roles"]})
 
 
 def _checked(renderer: Renderer, prompt: BenchPrompt) -> BenchPrompt:

@@ -58,7 +58,7 @@ STEPS: Mapping[str, Step] = {
     ),
     "preferences_embedded": Step("preferences_embedded", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES),
     "preferences_files": Step("preferences_files", ("data",)),
-    "decontaminate": Step("decontaminate", ("data/contamination.py", "suites/asked.py")),
+    "decontaminate": Step("decontaminate", ("data/contamination.py", "suites/asked.py", "suites/bench_prompts.py")),
     "fit": Step("fit", ("data", "steps/loading.py"), ("tokenizers", "transformers")),
     "plan": Step("plan", ("data/plan.py", "data/validation.py"), ("numpy",)),
     "reference_scores": Step("reference_scores", (*_MODEL_ROOMS, "training/batches.py"), _MODEL_PACKAGES),

@@ -6,6 +6,7 @@ from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import EvaluationPrompt, Preference
 from epa_bench.data.contamination import asked_texts
+from epa_bench.suites.bench_prompts import read_prompts
 from epa_bench.suites.mt_bench_sources import read_questions
 
 HELD_OUT = "data.eval"
@@ -24,6 +25,9 @@ def asked_by_suites(
         if kind == "alpaca_eval":
             prompts = read_records(texts[name].file("prompts.jsonl"), EvaluationPrompt)
             asked[name] = [text for prompt in prompts for text in asked_texts(prompt.prompt)]
+        elif kind == "reward_bench":
+            files = {role: texts[name].file(role) for role in texts[name].manifest.outputs}
+            asked[name] = [text for prompt in read_prompts(files) for text in asked_texts(prompt.prompt)]
         else:
             assert kind == "mt_bench", kind
             asked[name] = [

@@ -10,7 +10,7 @@ from epa_bench.core.records import Prompt, Record, prompt_digest
 from epa_bench.data.sources import read_rows
 from epa_bench.data.turns import MalformedRowError, parse_turns
 from epa_bench.suites.labelled_pairs import read_labelled_pairs
-from epa_bench.suites.reward_bench import SUBSETS
+from epa_bench.suites.reward_bench import REWARD_BENCH_ROWS, SUBSET_OF_ROLE, SUBSETS
 from epa_bench.suites.reward_bench_2 import DOMAINS, TIES
 
 _TIES_ID = re.compile(r"(ref|tied):(\d+)")
@@ -34,6 +34,12 @@ class BenchPrompt(Record):
     def prompt_id(self) -> str:
         """Identity of the row: a benchmark asks some prompts several times, with other answers."""
         return prompt_digest(f"{self.subset}\n{self.id}\n{self.prompt}")
+
+
+def read_prompts(roles: Mapping[str, Path]) -> Iterator[BenchPrompt]:
+    """Of a suite of kind `reward_bench`: RewardBench's rows, or LLMBar's files by subset. Raises DataError."""
+    for role, path in roles.items():
+        yield from read_reward_bench(path) if role == REWARD_BENCH_ROWS else read_llmbar(path, SUBSET_OF_ROLE[role])
 
 
 def read_reward_bench(path: Path) -> list[BenchPrompt]:

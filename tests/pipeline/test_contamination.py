@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -56,6 +57,23 @@ def test_refused_before_anything_is_trained(workplace: "Workplace", planted: Fil
         assert "train.jsonl, row 6: normalised overlap with a prompt of alpaca_eval_2" in done.stderr
         assert "Traceback" not in done.stderr
     assert not (workplace.store / "cells" / "reference").exists()
+
+
+def test_pairs_of_a_reward_benchmark_are_looked_for(
+    workplace: "Workplace", file_sweep: FileSweep, write_rows: Callable[..., None], shared_data: Path
+) -> None:
+    """LLMBar's, all five files."""
+    folder = shared_data / "preferences" / "llmbar"
+    asked = json.loads((folder / "Neighbor.json").read_text())[3]["input"]
+    write_rows({4: {**preference_row(4), "prompt": asked.upper()}})
+    workplace.write({**file_sweep, "suites": {"llmbar": {}}, "mirror": str(folder)})
+    done = workplace.run("contamination", "mini.yaml", "--json", "-")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [(each["index"], each["suite"], each["kind"]) for each in report["overlaps"]] == [
+        (3, "llmbar", "normalised")
+    ]
+    assert (report["prompts"]["llmbar"], report["not_compared"]) == (419, [])
 
 
 def test_clean_data_is_not_accused(
