@@ -77,7 +77,7 @@ def on_device(cell: CellSpec) -> bool:
 
 def judges_here(cell: CellSpec) -> bool:
     """Whether its judge is a checkpoint on this machine, which computes as others do."""
-    return cell.step in ASKING and cell.config["judge"]["kind"] == "local"
+    return cell.step in ASKING and cell.config.get("judge", {}).get("kind") == "local"
 
 
 def _engine(cell: CellSpec) -> Mapping[str, Any] | None:

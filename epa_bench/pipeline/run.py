@@ -35,13 +35,17 @@ from epa_bench.pipeline.consistency import check_consistency, check_tasks
 from epa_bench.pipeline.contamination import heed_contamination
 from epa_bench.pipeline.demands import demands, lanes_of, machine_tokens
 from epa_bench.pipeline.durations import seconds_of_like
-from epa_bench.pipeline.owed import check_sources, standing
+from epa_bench.pipeline.owed import Standing, check_sources, standing
 from epa_bench.pipeline.run_cells import note_sweep
 from epa_bench.pipeline.training_memory import training_bytes
 from epa_bench.suites.definitions import AnsweredSuite, JudgedSuite, KlSuite, SuiteDefinition
 from epa_bench.suites.registry import Registry
 
 Stage = Literal["train", "generate", "judge", "score"]
+
+_DECIDING = ("plan", "probes", "bench_prompts")
+"""Steps that find out whether data and suites go together. They and what they need are done before all else: where one
+fails, nothing is trained."""
 
 
 @dataclass(frozen=True)
@@ -195,16 +199,18 @@ def compute(
             progress.notice(remark)
         if answering and any(cell.step in ("responses", "conversations") for cell in owed):
             progress.say(answering)
-        if not here:
-            compute_on_cluster(cells, store, device, execution, found, progress)
-            return
-        run_cells(
-            cells,
-            CellRunner(store.root, device, found.again),
-            store=store,
-            done=done,
-            again={cell.digest: store.stamp(cell) for cell in cells if cell.digest in found.again},
-            demands=taken,
-            tokens=machine_tokens(device, execution),
-            progress=progress,
-        )
+        for part in (in_order([cell for cell in cells if cell.step in _DECIDING]), cells):
+            if here:
+                run_cells(
+                    part,
+                    CellRunner(store.root, device, found.again),
+                    store=store,
+                    done=done,
+                    again={cell.digest: store.stamp(cell) for cell in cells if cell.digest in found.again},
+                    demands=taken,
+                    tokens=machine_tokens(device, execution),
+                    progress=progress,
+                )
+            else:
+                compute_on_cluster(part, store, device, execution, Standing(done, found.again), progress)
+            done = done | {cell.digest for cell in part}

@@ -84,13 +84,17 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         self._encode = encode
         self._reference = reference
         self._weak_prompt = weak_prompt
+        self._tokens: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._groups)
 
     def __getitem__(self, index: int) -> list[EncodedCandidate]:
         group = self._groups[index]
-        return [self._candidate(group.example, c) for c in group.candidates if c.masked is None]
+        candidates = [self._candidate(group.example, c) for c in group.candidates if c.masked is None]
+        sequences = [candidate.sequence for candidate in candidates]
+        self._tokens[index] = sum(len(each.prompt_ids) + len(each.response_ids) for each in sequences)
+        return candidates
 
     def _candidate(self, prompt_row: int, candidate: Candidate) -> EncodedCandidate:
         # The positive and the strong negatives are of the group's row.
@@ -108,9 +112,11 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
     def tokens_of_steps(self) -> Counter[int]:
         """Optimizer step, from 0 -> tokens of its sequences, a prompt counted with each of its responses."""
         tokens: Counter[int] = Counter()
-        for group, candidates in zip(self._groups, (self[index] for index in range(len(self))), strict=True):
-            sequences = [candidate.sequence for candidate in candidates]
-            tokens[group.step] += sum(len(each.prompt_ids) + len(each.response_ids) for each in sequences)
+        for index, group in enumerate(self._groups):
+            # Every group was encoded once already, where the memory of the training was estimated.
+            if index not in self._tokens:
+                self[index]
+            tokens[group.step] += self._tokens[index]
         return tokens
 
     def source(self, example: int) -> str:

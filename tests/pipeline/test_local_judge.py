@@ -53,7 +53,7 @@ def test_both_benchmarks(judged: Judged, judge: Path, tmp_path: Path) -> None:
     # It writes no rating: an error each, never a score.
     assert counts["mt_bench", "score", False] == 2 * len(QUESTIONS) * CHECKPOINTS
     wins = {row.get("value") for row in rows if row["metric"] == "win_rate"}
-    assert len(wins) > 3
+    assert len(wins) > 2
     table = workplace.tables()["mini.md"].decode()
     assert f"Judge: {judge.name} " in table
 

@@ -13,7 +13,8 @@ from epa_bench.config.yaml12 import read_document
 from epa_bench.core.errors import ConfigError, TrainingError
 from epa_bench.models import identity
 from epa_bench.pipeline.forecast import Forecast, check_possible, forecast
-from epa_bench.pipeline.run import open_run
+from epa_bench.pipeline.reference_runs import open_references
+from epa_bench.pipeline.run import load_checked, open_run
 from epa_bench.suites.registry import registry, shipped_suites, sweep_path
 
 GIB = 2**30
@@ -127,6 +128,9 @@ def test_a_shipped_sweep_says_what_is_missing(path: Path, tmp_path: Path, monkey
     monkeypatch.chdir(tmp_path)
     document = read_document(path)
     assert document.data["name"] == path.stem
+    if "references" in document.data:
+        assert open_references(*load_checked(document, [], registry([]))).needed_cells()
+        return
     if document.data["data"]["kind"] == "embedded":
         check_possible(forecast(open_run(document, [], registry([]))))
         return
