@@ -61,9 +61,13 @@ def atomic_write_text(path: Path, text: str) -> None:
 def atomic_write_bytes(path: Path, content: bytes) -> None:
     """Writes a whole file or leaves the old one: temporary file beside it, fsync, rename.
 
-    Raises StoreError where the disk is full or the folder not writable.
+    A device or a pipe is written to: a rename would put a file in the place of /dev/null. Raises StoreError where the
+    disk is full or the folder not writable.
     """
     with storage_errors(path):
+        if path.exists() and not path.is_file() and not path.is_dir():
+            path.write_bytes(content)
+            return
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
