@@ -20,8 +20,8 @@ class _Head(Record):
     run: str
     """Name of the run it was made from."""
 
-    digest: str
-    """Of the board and the rows."""
+    digest: str = ""
+    """Of the file's text, this digest left empty: what a later version adds to boards or rows changes nothing."""
 
     board: Leaderboard
 
@@ -36,9 +36,11 @@ class _Line(Record):
 def write_baseline(path: Path, run: str, rows: list[ScoreRow], board: Leaderboard) -> None:
     """Writes the file atomically; equal runs give equal bytes. Raises StoreError."""
     rows = sorted(rows, key=lambda row: [getattr(row, name) for name in KEY])
-    head = _Head(format="epa-bench gate baseline 1", run=run, digest=_digest(rows, board), board=board)
-    lines = [_Line(head=head).model_dump_json(), *(_Line(row=row).model_dump_json(exclude_none=True) for row in rows)]
-    atomic_write_text(path, "".join(line + "\n" for line in lines))
+    head = _Head(format="epa-bench gate baseline 1", run=run, board=board)
+    written = [_Line(row=row).model_dump_json(exclude_none=True) for row in rows]
+    unsealed = _Line(head=head).model_dump_json()
+    sealed = _Line(head=head.model_copy(update={"digest": digest_of([unsealed, *written])})).model_dump_json()
+    atomic_write_text(path, "".join(line + "\n" for line in [sealed, *written]))
 
 
 def read_baseline(path: Path) -> tuple[list[ScoreRow], Leaderboard]:
@@ -48,10 +50,7 @@ def read_baseline(path: Path) -> tuple[list[ScoreRow], Leaderboard]:
     rows = [line.row for line in lines[1:] if line.row is not None]
     if head is None or len(rows) != len(lines) - 1:
         raise DataError(f"{path} is not a gate's baseline: expected a head and then rows. {_AGAIN}")
-    if head.digest != _digest(rows, head.board):
+    first, *others = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    if head.digest != digest_of([first.replace(f'"digest":"{head.digest}"', '"digest":""', 1), *others]):
         raise DataError(f"{path} is not what was written: its digest does not fit, so it was edited or cut. {_AGAIN}")
     return rows, head.board
-
-
-def _digest(rows: list[ScoreRow], board: Leaderboard) -> str:
-    return digest_of([board.model_dump(mode="json"), [row.model_dump(mode="json") for row in rows]])

@@ -90,6 +90,9 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         return len(self._groups)
 
     def __getitem__(self, index: int) -> list[EncodedCandidate]:
+        return self._encoded(index)
+
+    def _encoded(self, index: int) -> list[EncodedCandidate]:
         group = self._groups[index]
         candidates = [self._candidate(group.example, c) for c in group.candidates if c.masked is None]
         sequences = [candidate.sequence for candidate in candidates]
@@ -113,9 +116,9 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
         """Optimizer step, from 0 -> tokens of its sequences, a prompt counted with each of its responses."""
         tokens: Counter[int] = Counter()
         for index, group in enumerate(self._groups):
-            # Every group was encoded once already, where the memory of the training was estimated.
+            # Mostly known: where the memory of a training is estimated, every group is encoded.
             if index not in self._tokens:
-                self[index]
+                self._encoded(index)
             tokens[group.step] += self._tokens[index]
         return tokens
 
