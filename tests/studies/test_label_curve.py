@@ -16,10 +16,11 @@ from epa_bench.stats.crossed import crossed_interval
 from epa_bench.studies.label_curve import CurveArm, CurveSettings, Evaluated
 from epa_bench.studies.label_curve_estimates import LabelCurve, run_label_curve
 from epa_bench.studies.label_curve_plot import curve_panels, plot_label_curve
-from epa_bench.studies.label_curve_table import curve_csv, read_curve, write_curve
+from epa_bench.studies.label_curve_table import curve_csv, curve_markdown, read_curve, write_curve
 from epa_bench.studies.label_curve_text import task_of_files
 
 ARMS = (CurveArm(name="random", representation="random"), CurveArm(name="sure", representation="entropy"))
+LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
 SETTINGS = CurveSettings(seeds=(1, 2, 3), cold_start=4, per_round=3, rounds=2)
 
 
@@ -169,3 +170,11 @@ def test_files_of_texts(tmp_path: Path) -> None:
     pool.write_text("text\tlabel\na b\tx\n")
     with pytest.raises(DataError, match="expected rows of two or more classes, got 1: x"):
         task_of_files(pool, test, None, "cpu", said.append)
+
+
+@pytest.mark.parametrize("name", ["label_curve_text", "label_curve_pairs"])
+def test_the_committed_table_is_that_of_its_figures(name: str) -> None:
+    committed = read_curve(LEADERBOARDS / f"{name}.json")
+    assert len(committed.settings.seeds) >= 7
+    assert curve_markdown(committed) == (LEADERBOARDS / f"{name}.md").read_text(encoding="utf-8")
+    assert curve_csv(committed) == (LEADERBOARDS / f"{name}.csv").read_text(encoding="utf-8")
