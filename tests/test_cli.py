@@ -70,7 +70,9 @@ def test_help_of_a_verb(verb: str, workplace: "Workplace") -> None:
     done = workplace.run(verb, "--help")
     assert done.returncode == 0
     assert "--json" in done.stdout
-    assert ("SWEEP" in done.stdout) == (verb not in ("explain", "diff", "gc", "suites", "losses", "published", "trend"))
+    assert ("SWEEP" in done.stdout) == (
+        verb not in ("explain", "diff", "gc", "suites", "losses", "published", "trend", "watch")
+    )
 
 
 @pytest.mark.parametrize(

@@ -134,11 +134,11 @@ class Chaos:
         `until`: how many are then still to be killed.
         """
         while self.goes_on() and len(self.victims) > until:
-            for _ in range(self.random.randint(3, 6)):
-                time.sleep(self.random.uniform(0, 1.0))
+            for _ in range(self.random.randint(8, 12)):
+                time.sleep(self.random.uniform(0, 0.8))
                 if self.goes_on() and len(self.victims) > until:
                     self.kill()
-            self.await_cells(self.random.randint(1, 2))
+            self.await_cells(1)
 
 
 def _is_worker(pid: int) -> bool:
