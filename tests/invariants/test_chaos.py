@@ -26,8 +26,11 @@ from tests.processes import MARK, marked_processes, wait_until_gone
 if TYPE_CHECKING:
     from tests.conftest import Workplace
 
-VICTIMS = ["worker"] * 18 + ["driver"] * 8 + ["judge"] * 4
-"""Who is killed, in an order that is drawn."""
+VICTIMS = ["worker"] * 24 + ["driver"] * 10 + ["judge"] * 6
+"""Who is killed, in an order that is drawn; a fast machine ends the sweep before the last of them."""
+
+KILLS = 30
+"""At least so many of them are."""
 
 PROMPTS = 6
 RESTARTED = {6, 10, 11, 13, -signal.SIGKILL}
@@ -213,7 +216,7 @@ def truncate_a_file(chaos: Chaos) -> str:
 def test_chaos_changes_nothing(undisturbed: "Workplace", workplace: "Workplace", judge: Judge, disk: Disk) -> None:
     chaos = Chaos(workplace, judge, disk, Random(20261121))
     chaos.start()
-    chaos.disturb(len(VICTIMS) // 2)
+    chaos.disturb(12)
 
     disk.fill()
     if not disk.mounted:
@@ -233,7 +236,7 @@ def test_chaos_changes_nothing(undisturbed: "Workplace", workplace: "Workplace",
 
     chaos.disturb(0)
     chaos.await_cells(10**6)
-    assert chaos.victims == []
+    assert len(VICTIMS) - len(chaos.victims) >= KILLS
     wait_until_gone(chaos.mark)
 
     assert workplace.tables() == undisturbed.tables()
