@@ -83,6 +83,16 @@ def read_reply(reply: Reply, parse: Parse[_V]) -> _V:
     return parse(reply)
 
 
+def answer_in(index: int, reply: Reply | None, parse: Parse[_V], missing: str | None) -> Answer[_V]:
+    """What a reply says; `missing`: why, where there is none."""
+    if reply is None:
+        return Answer(index, error=missing)
+    try:
+        return Answer(index, value=read_reply(reply, parse), reply=reply)
+    except UnparsedError as error:
+        return Answer(index, error=str(error), reply=reply)
+
+
 class Judge(Protocol):
     """Answers questions."""
 

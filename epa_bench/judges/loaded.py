@@ -1,12 +1,12 @@
 """A judge that is a model in this process: what it is asked, and what of that is known already."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from epa_bench.config.judge import LocalJudge
-from epa_bench.judges.asking import Answer, OnAnswer, Parse, Tally, UnparsedError, read_reply
+from epa_bench.judges.asking import OnAnswer, Parse, Tally, answer_in
 from epa_bench.judges.cache import ReplyCache
 from epa_bench.judges.owed import Owed, group_equal
 from epa_bench.judges.records import JudgeDecoding, Question, Reply, StoredReply
@@ -52,10 +52,10 @@ class LoadedJudge:
         tally = Tally()
 
         def deliver(owed: Owed, reply: Reply | None, error: str | None = None) -> None:
-            answer = _answer(reply, error, parse)
+            answer = answer_in(owed.indices[0], reply, parse, error)
             tally.count(answer.error, reply, len(owed.indices))
             for index in owed.indices:
-                on_answer(Answer(index, answer.value, answer.error, reply))
+                on_answer(replace(answer, index=index))
 
         groups = group_equal(self._identity, questions, self._decoding)
         unknown: list[Owed] = []
@@ -90,12 +90,3 @@ class LoadedJudge:
     def _decoding(self, asked: JudgeDecoding) -> JudgeDecoding:
         """The protocol's, where the judge's configuration does not say otherwise; extra keys are an endpoint's."""
         return asked.model_copy(update={**self._config.decoding(), "extra_body": {}})
-
-
-def _answer(reply: Reply | None, error: str | None, parse: Parse[_V]) -> Answer[_V]:
-    if reply is None:
-        return Answer(0, error=error)
-    try:
-        return Answer(0, value=read_reply(reply, parse))
-    except UnparsedError as unparsed:
-        return Answer(0, error=str(unparsed))

@@ -7,7 +7,7 @@ from typing import TypeVar
 from epa_bench.core.digest import canonical_json
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import read_records
-from epa_bench.judges.asking import Answer, OnAnswer, Parse, Tally, UnparsedError, read_reply
+from epa_bench.judges.asking import OnAnswer, Parse, Tally, answer_in
 from epa_bench.judges.records import Question, Reply, StoredReply
 
 _V = TypeVar("_V")
@@ -34,17 +34,8 @@ class RecordedReplies:
         """See `asking.Judge`. Never raises JudgeError."""
         tally = Tally()
         for index, question in enumerate(questions):
-            answer = _answer(index, self._replies.get(question.asked), parse)
+            answer = answer_in(index, self._replies.get(question.asked), parse, NOT_RECORDED)
             tally.cached += answer.error is None
             tally.count(answer.error, answer.reply, 1)
             on_answer(answer)
         return tally
-
-
-def _answer(index: int, reply: Reply | None, parse: Parse[_V]) -> Answer[_V]:
-    if reply is None:
-        return Answer(index, error=NOT_RECORDED)
-    try:
-        return Answer(index, value=read_reply(reply, parse), reply=reply)
-    except UnparsedError as error:
-        return Answer(index, error=str(error), reply=reply)

@@ -200,6 +200,9 @@ def compute(
         if answering and any(cell.step in ("responses", "conversations") for cell in owed):
             progress.say(answering)
         for part in (in_order([cell for cell in cells if cell.step in _DECIDING]), cells):
+            if all(cell.digest in done for cell in part):
+                # Nothing to connect to a cluster for.
+                continue
             if here:
                 run_cells(
                     part,
