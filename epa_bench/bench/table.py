@@ -126,7 +126,7 @@ def to_markdown(rows: Sequence[TableRow], machine: Machine) -> str:
     how = [
         measured_on(machine),
         "From rows on disk to the leaderboard's Markdown, CSV and JSON, in a fresh process each, in turns; imports are "
-        "in the memory and not in the seconds. By columns is what `epa-bench table` and `compare` do; a model a row is "
+        "in the memory and not in the seconds. By columns is what the verbs table and compare do; a model a row is "
         "the strict reader that names a wrong row.",
         f"All tables are the same bytes: {_yes(rows[0].same_bytes)}. "
         f"torch was imported: {_yes(any(row.torch for row in rows))}.",

@@ -74,7 +74,8 @@ class Execution(Record):
     """`auto` looks at this machine, so on a cluster it must be said."""
 
     workers: Count | None = None
-    """Processes side by side; on CPU one a core by default (one thread each), on CUDA one. For `local`."""
+    """Processes side by side; on CPU one a core by default (one thread each), on CUDA as many as find
+    GPUs: vLLM then has an engine on each. For `local`."""
 
     processes: Count = 1
     """Ranks a training is spread over, a GPU each; must divide the groups of an optimizer step. Each takes its share of

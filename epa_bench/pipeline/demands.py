@@ -21,11 +21,14 @@ _JUDGE = Demand({"judges": 1}, process="judge")
 
 def machine_tokens(device: Device, execution: Execution) -> Tokens:
     """What this machine has for cells."""
-    workers = execution.workers or default_workers(device, execution.processes)
-    totals = {"workers": workers, "judges": 1, "engines": execution.workers or 1}
     if device == "cuda":
-        return Tokens({**totals, "cpu workers": default_workers("cpu")}, visible_gpus(os.environ))
-    return Tokens({**totals, "memory": available_memory()})
+        gpus = visible_gpus(os.environ)
+        # By default the GPUs alone say how much runs at a time.
+        return Tokens(
+            {"workers": execution.workers or len(gpus), "judges": 1, "cpu workers": default_workers("cpu")}, gpus
+        )
+    workers = execution.workers or default_workers(device, execution.processes)
+    return Tokens({"workers": workers, "judges": 1, "engines": execution.workers or 1, "memory": available_memory()})
 
 
 def demands(
@@ -36,19 +39,21 @@ def demands(
     Raises ConfigError where a cell needs more GPUs than there are.
     """
     served = _served(cells)
-    # vLLM comes last, in processes that live: the engine goes from checkpoint to checkpoint, and shares the memory with
-    # no training.
+    engines = frozenset(cell.digest for cell in cells if _engine(cell) is not None)
+    # vLLM comes after all that it could share a GPU with, and before what needs its answers and a GPU. Its processes
+    # live: an engine goes from checkpoint to checkpoint, and each set of GPUs has one.
     before = frozenset(c.digest for c in cells if on_device(c) and c.digest not in served)
-    gpus = max((processes_of(cell) for cell in cells if cell.digest in served), default=1) if device == "cuda" else 0
+    gpus = max((processes_of(cell) for cell in cells if cell.digest in engines), default=1) if device == "cuda" else 0
     engine = Demand({"workers": 1, "engines": 1}, gpus, process="engine", after=before)
     found = {}
     for cell in cells:
         if cell.step in ASKING and not judges_here(cell):
             found[cell.digest] = _JUDGE
-        elif cell.digest in served and on_device(cell):
+        elif cell.digest in engines:
             found[cell.digest] = engine
         else:
-            found[cell.digest] = _computing(cell, device, memory.get(cell.digest))
+            after = engines if cell.digest in served and on_device(cell) else frozenset[str]()
+            found[cell.digest] = _computing(cell, device, memory.get(cell.digest), after)
     if device == "cuda":
         _check_gpus(max((demand.gpus for demand in found.values()), default=0), len(visible_gpus(os.environ)))
     return found
@@ -64,10 +69,14 @@ def lanes_of(owed: Sequence[CellSpec], found: Mapping[str, Demand], workers: int
     return lanes
 
 
-def _computing(cell: CellSpec, device: Device, memory: int | None) -> Demand:
-    if device == "cuda":
-        return Demand({"workers": 1}, processes_of(cell), fresh=True) if on_device(cell) else Demand({"cpu workers": 1})
-    return Demand({"workers": 1} if memory is None else {"workers": 1, "memory": memory})
+def _computing(cell: CellSpec, device: Device, memory: int | None, after: frozenset[str]) -> Demand:
+    if device == "cpu":
+        tokens = {"workers": 1} if memory is None else {"workers": 1, "memory": memory}
+        # What one of lm-eval's tasks leaves in its modules must not reach the next one. vLLM's process must live on.
+        return Demand(tokens, fresh=cell.step == "lm_eval")
+    if not on_device(cell):
+        return Demand({"cpu workers": 1})
+    return Demand({"workers": 1}, processes_of(cell), fresh=True, after=after)
 
 
 def on_device(cell: CellSpec) -> bool:

@@ -28,10 +28,9 @@ def test_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-b,6")
     execution = Execution(processes=2)
     found = demands(CELLS, "cuda", execution, {})
-    assert [found[each.digest].gpus for each in CELLS] == [1, 2, 0, 2, 0, 2, 0]
-    assert [found[each.digest].fresh for each in CELLS] == [True, True, False, False, False, False, False]
+    assert [found[each.digest].gpus for each in CELLS] == [1, 2, 0, 2, 0, 1, 0]
+    assert [found[each.digest].fresh for each in CELLS] == [True, True, False, False, False, True, False]
     engine = found[ANSWERS.digest]
-    assert engine is found[SAMPLE.digest]
     assert engine.after == {REFERENCE.digest, TRAIN.digest}
     assert found[JUDGED.digest].process == "judge"
     assert found[JUDGED.digest].tokens == {"judges": 1}
@@ -40,11 +39,44 @@ def test_on_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     first = tokens.take(found[TRAIN.digest])
     assert first is not None
     assert first.gpus == ("4", "GPU-b")
-    # One worker a pair of GPUs: the third stays free for none of them, but values and judge need no GPU.
-    assert tokens.take(found[REFERENCE.digest]) is None
+    # The third GPU is too few for an engine of two; values and judge need none.
+    assert tokens.take(engine) is None
+    third = tokens.take(found[REFERENCE.digest])
+    assert third is not None
+    assert third.gpus == ("6",)
     assert tokens.take(found[VALUES.digest]) is not None
     assert tokens.take(found[JUDGED.digest]) is not None
     assert tokens.take(found[JUDGED.digest]) is None
+
+
+def test_every_gpu_has_an_engine_where_nothing_else_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
+    # However many ranks a training has.
+    execution = Execution(processes=4)
+    engine = demands(CELLS, "cuda", execution, {})[ANSWERS.digest]
+    tokens = machine_tokens("cuda", execution)
+    grants = [tokens.take(engine) for _ in range(3)]
+    assert [None if grant is None else grant.gpus for grant in grants] == [("0", "1"), ("2", "3"), None]
+    one = machine_tokens("cuda", Execution(workers=1))
+    assert one.take(engine) is not None
+    assert one.take(engine) is None
+
+
+def test_vllm_shares_a_gpu_with_nothing_that_needs_its_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine holds its GPU's memory between two checkpoints, when the GPU counts as free."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    more = cell("lm_eval", TRAIN, engine={"tensor_parallel_size": 1})
+    found = demands([*CELLS, more], "cuda", Execution(), {})
+    assert found[SAMPLE.digest].after == {ANSWERS.digest, more.digest}
+    assert not found[VALUES.digest].after
+    assert not found[AFTER.digest].after
+
+
+def test_a_task_of_lm_eval_has_a_process_of_its_own() -> None:
+    plain, on_vllm = cell("lm_eval", TRAIN), cell("lm_eval", TRAIN, engine={"tensor_parallel_size": 1})
+    found = demands([REFERENCE, TRAIN, plain, on_vllm], "cpu", Execution(), {})
+    assert found[plain.digest].fresh
+    assert (found[on_vllm.digest].process, found[on_vllm.digest].fresh) == ("engine", False)
 
 
 def test_more_gpus_than_there_are_is_said_before_anything_runs(monkeypatch: pytest.MonkeyPatch) -> None:
