@@ -19,5 +19,5 @@ def test_this_checkout_passes_its_gate(workplace: "Workplace") -> None:
     report = json.loads(done.stdout)
     wrong = [result for result in report["golden"] + report["checks"] if result["verdict"] != "PASS"]
     assert (done.returncode, wrong) == (0, [])
-    assert len(report["golden"]) == 17
+    assert len(report["golden"]) == 29
     assert len(report["checks"]) == 4

@@ -15,6 +15,7 @@ from epa_bench.losses.table import get_loss
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import open_renderer
 from epa_bench.suites.golden import pair_values, paired_rows, plan_values, rating_values_of_turns, template_values
+from epa_bench.suites.golden_scores import scorer_values
 from epa_bench.suites.values import Value
 
 _GROUPS = 6
@@ -29,6 +30,7 @@ def run(context: StepContext) -> None:
         template_values(open_renderer(context, context.reference_folder())),
         pair_values(context.folder),
         rating_values_of_turns(context.folder),
+        scorer_values(),
         paired_rows(config["name"], config["seed"]),
     )
     write_records(context.folder / "values.jsonl", list(values))

@@ -76,7 +76,7 @@ STEPS: Mapping[str, Step] = {
         ("tokenizers", "transformers"),
     ),
     "bench_values": Step("bench_values", ("suites",)),
-    "golden": Step("golden", ("data", "judges", "losses", "suites", "steps/loading.py"), _MODEL_PACKAGES),
+    "golden": Step("golden", ("data", "judges", "losses", "stats", "suites", "steps/loading.py"), _MODEL_PACKAGES),
     "lm_eval": Step(
         "lm_eval",
         (*_ANSWERING, "suites/lm_eval_data.py", "suites/lm_eval_tasks.py", "config/yaml12.py"),

@@ -22,8 +22,10 @@ from epa_bench.judges.pairs import Pairing, PairwiseProtocol, judge_pairs, pairw
 from epa_bench.judges.rating import RatingItem, judge_ratings
 from epa_bench.judges.recorded import RecordedReplies
 from epa_bench.judges.records import JudgeDecoding, Question, Reply, StoredReply, Usage
+from epa_bench.suites import golden_scores
+from epa_bench.suites.mt_bench import CATEGORIES
 from epa_bench.suites.mt_bench_files import FIRST_QUESTION
-from epa_bench.suites.mt_bench_scores import rating_values
+from epa_bench.suites.mt_bench_scores import Scores, rating_values, score_ratings
 from epa_bench.suites.pairwise import pairwise_values
 from epa_bench.suites.values import Value
 
@@ -38,7 +40,10 @@ METRICS: Mapping[str, MetricInfo] = {
     "token_ids": MetricInfo(label="their ids, as a checksum"),
     "win_rate": MetricInfo(label="given replies on pairs, both orders", unit="%", scale=100, digits=6),
     "score": MetricInfo(label="given ratings of two turns"),
+    "mt_bench_average": MetricInfo(label="MT-Bench's average of these ratings, over rows", digits=9),
+    "mt_bench_parts": MetricInfo(label="its turns and categories, as a checksum", digits=9),
     "paired_rows": MetricInfo(label="given rows of seeds, prompts and turns", digits=9),
+    **golden_scores.METRICS,
 }
 """A checksum weighs each number by its place, so that what is swapped shows. None has a better side."""
 
@@ -56,6 +61,8 @@ _RATINGS = (
     # Three that are no rating, each beside a turn that has one: such a prompt has no value.
     *("[[11]]", "Rating: [[9]]", "[[4]]", "I would rather not.", "", "[[6]]"),
 )
+_QUESTIONS = (FIRST_QUESTION, FIRST_QUESTION + 10, FIRST_QUESTION + 11, FIRST_QUESTION + 30, FIRST_QUESTION + 31)
+"""Of three categories."""
 
 
 def plan_values(settings: Mapping[str, Any]) -> Iterator[Value]:
@@ -109,16 +116,25 @@ def pair_values(folder: Path) -> Iterable[Value]:
     return (value for value in pairwise_values(verdicts) if value.metric == "win_rate")
 
 
-def rating_values_of_turns(folder: Path) -> Iterable[Value]:
-    """Ratings of five questions, two turns each. `folder`: for the recording."""
+def rating_values_of_turns(folder: Path) -> Iterator[Value]:
+    """Ratings of five questions, two turns each, and their scores as FastChat has them. `folder`: for the recording."""
     items = [
-        RatingItem(str(FIRST_QUESTION + number // 2), 1 + number % 2, _question(f"rate answer {number}"))
+        RatingItem(str(_QUESTIONS[number // 2]), 1 + number % 2, _question(f"rate answer {number}"))
         for number in range(len(_RATINGS))
     ]
     questions = [item.question for item in items]
     replies = [Reply(text=text, usage=_USAGE) for text in _RATINGS]
     verdicts, _ = judge_ratings(items, _recording(folder / "ratings.jsonl", questions, replies))
-    return (value for value in rating_values(verdicts) if value.metric == "score")
+    yield from (value for value in rating_values(verdicts) if value.metric == "score")
+    scores = score_ratings(verdicts)
+    assert scores.average is not None
+    yield _value("mt_bench_average", 0, scores.average.value)
+    yield _value("mt_bench_parts", 0, _parts(scores))
+
+
+def _parts(scores: Scores) -> float:
+    parts = [scores.first_turn, scores.second_turn, *(scores.categories[category] for category in CATEGORIES)]
+    return sum(place * mean.value for place, mean in enumerate(parts, start=1) if mean is not None)
 
 
 def paired_rows(arm: str, seed: int) -> Iterator[Value]:

@@ -8,6 +8,8 @@ from scipy.special import expit, logsumexp  # type: ignore[import-untyped]
 
 from epa_bench.steps.golden import _loss_values, given_groups
 from epa_bench.suites.golden import METRICS, pair_values, paired_rows, plan_values, rating_values_of_turns
+from epa_bench.suites.golden_scores import METRICS as SCORES
+from epa_bench.suites.golden_scores import adjusted_win_rate, scorer_values
 from epa_bench.suites.values import Value
 
 PLAN = {"strong": 1, "weak": 2, "weak_source": "both", "weak_pool": "step", "groups_per_step": 4, "epochs": 1}
@@ -64,8 +66,27 @@ def test_verdicts_of_given_replies(tmp_path: Path) -> None:
     assert [pair.value for pair in pairs[:-1]] == pytest.approx([(0.15 + 0.08 * n) / 0.95 for n in range(7)])
     assert pairs[-1].error is not None
     assert pairs[-1].error.startswith("neither label")
+    assert _values(list(rating_values_of_turns(tmp_path)), "score") == [7, 8.5, 3, 10, None, 9, 4, None, None, 6]
+
+
+def test_mt_bench_of_given_ratings_and_matches(tmp_path: Path) -> None:
+    """First turns 7, 3 and 4, second turns 8.5, 10, 9 and 6; the categories are writing, roleplay and math."""
     ratings = list(rating_values_of_turns(tmp_path))
-    assert [rating.value for rating in ratings] == [7, 8.5, 3, 10, None, 9, 4, None, None, 6]
+    assert _values(ratings, "mt_bench_average") == pytest.approx([47.5 / 7])
+    parts = 1 * 14 / 3 + 2 * 33.5 / 4 + 3 * 15.5 / 2 + 4 * 22 / 3 + 6 * 10 / 2
+    assert _values(ratings, "mt_bench_parts") == pytest.approx([parts])
+    # Two wins, a loss, a tie, two disagreements; the seventh is an error.
+    assert adjusted_win_rate() == pytest.approx(3.5 / 6)
+
+
+def test_every_scorer_has_a_number_that_can_move() -> None:
+    values = list(scorer_values())
+    assert {value.metric for value in values} == set(SCORES)
+    for metric, info in SCORES.items():
+        found = [value.value for value in values if value.metric == metric and value.value is not None]
+        assert len({round(number, 6) for number in found}) > 1 or 0 < found[0] < 1, metric
+        assert info.scale == 1 or 0.05 < np.mean(found) < 0.95, metric
+    assert {value.error for value in values} == {None, "not scored on purpose"}
 
 
 def test_paired_rows_are_pairs() -> None:
