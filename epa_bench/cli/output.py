@@ -15,17 +15,26 @@ _PLAIN_WIDTH = 150
 def show_board(
     board: Any, json_path: Path | None, *, full: bool = False, latex: Path | None = None, html: Path | None = None
 ) -> None:
+    from epa_bench.leaderboard.display import sheet_of
+
+    show_sheets(board, sheet_of, json_path, full=full, latex=latex, html=html)
+
+
+def show_sheets(
+    board: Any, sheet: Callable[..., Any], json_path: Path | None, *, full: bool, latex: Path | None, html: Path | None
+) -> None:
+    """Tables of any kind; `sheet(board, full=...)` says what they show."""
     from epa_bench.core.files import atomic_write_text
     from epa_bench.leaderboard.html import to_html
     from epa_bench.leaderboard.latex import to_latex
     from epa_bench.leaderboard.render import to_json, to_terminal
 
     if latex is not None:
-        atomic_write_text(latex, to_latex(board))
+        atomic_write_text(latex, to_latex(sheet(board, full=True)))
     if html is not None:
-        atomic_write_text(html, to_html(board))
+        atomic_write_text(html, to_html(sheet(board, full=True)))
 
-    show(lambda console: console.print(to_terminal(board, full=full)), to_json(board), json_path)
+    show(lambda console: console.print(to_terminal(sheet(board, full=full))), to_json(board), json_path)
 
 
 def show_rows(rows: list[dict[str, Any]], json_path: Path | None, stated: Sequence[str] = ()) -> None:

@@ -1,5 +1,6 @@
 """The text of single cells: numbers scaled, rounded and signed, counts, reasons. Escaping is the format's work."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 from epa_bench.core.metric import MetricInfo
@@ -49,6 +50,12 @@ def margin_cells(margin: Margin | None, info: MetricInfo) -> tuple[str, str, str
     interval = margin.interval
     numbers = f"{_signed(interval.estimate, info)} ({_signed(interval.low, info)}, {_signed(interval.high, info)})"
     return f"{numbers}{KIND_MARK[interval.kind]} {SIGN[interval.zero]}", _number(margin.mde, info), counts(margin)
+
+
+def margins_beside(margins: Sequence[tuple[str, str, str]]) -> list[str]:
+    """Several arms on one line: each margin with its minimum detectable effect, then the different counts."""
+    shown = [f"{margin}, MDE {mde}" if mde else margin for margin, mde, _ in margins]
+    return [*shown, "; ".join(dict.fromkeys(counted for _, _, counted in margins if counted))]
 
 
 def counts(cell: Cell) -> str:

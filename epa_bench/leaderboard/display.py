@@ -1,6 +1,6 @@
-"""A leaderboard as grids of plain text, the same for Markdown and the terminal. What stands in which column."""
+"""A leaderboard as grids of plain text, the same for every format. What stands in which column."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from epa_bench.core.metric import MetricInfo
@@ -13,6 +13,7 @@ from epa_bench.leaderboard.cells import (
     counts,
     direction,
     margin_cells,
+    margins_beside,
     metric_name,
     percent,
     score_cell,
@@ -43,10 +44,24 @@ class Grid:
     captions: tuple[str, ...]
 
 
-def board_grids(board: Leaderboard) -> list[Grid]:
-    """Every grid of a leaderboard, the headline first where there is one."""
-    headline = [headline_grid(board)] if any(table.info.headline for table in board.tables) else []
-    return [*headline, *(metric_grid(table, board.level) for table in board.tables)]
+@dataclass(frozen=True, slots=True)
+class Sheet:
+    """Tables with what is said about them, whatever the format."""
+
+    title: str
+    grids: tuple[Grid, ...]
+    legend: tuple[str, ...]
+    versions: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def sheet_of(board: Leaderboard, *, full: bool = True) -> Sheet:
+    """A leaderboard, the headline first where there is one. Without `full` only that, or every metric where there is
+    none."""
+    grids = [headline_grid(board)] if any(table.info.headline for table in board.tables) else []
+    if full or not grids:
+        grids += [metric_grid(table, board.level) for table in board.tables]
+    return Sheet(board.title, tuple(grids), legend(board.level), board.versions, board.notes)
 
 
 def metric_grid(table: MetricTable, level: float) -> Grid:
@@ -121,8 +136,7 @@ def _matrix(
             margin_cells(results[candidate].margin if candidate in results else None, table.info)
             for candidate in candidates
         ]
-        cells = [f"{margin}, MDE {mde}" if mde else margin for margin, mde, _ in margins]
-        return Line((metric_name(table), *scores, *cells, "; ".join(dict.fromkeys(n for _, _, n in margins))))
+        return Line((metric_name(table), *scores, *margins_beside(margins)))
 
     differences = [f"{candidate} {MINUS} {baseline} ({percent(level)})" for candidate in candidates]
     header = ("Suite · metric", *arms, *differences, f"Prompts {TIMES} seeds")

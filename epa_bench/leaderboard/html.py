@@ -1,21 +1,20 @@
-"""A leaderboard as an HTML fragment, to be put into a page: no style, no script; all text is escaped."""
+"""Tables as an HTML fragment, to be put into a page: no style, no script; all text is escaped."""
 
 from collections.abc import Iterable
 from html import escape as escape_html
 
 from epa_bench.core.one_line import one_line
-from epa_bench.leaderboard.board import Leaderboard
-from epa_bench.leaderboard.display import Grid, board_grids, legend
+from epa_bench.leaderboard.display import Grid, Sheet
 
 
-def to_html(board: Leaderboard) -> str:
+def to_html(sheet: Sheet) -> str:
     """A section: tables with their captions, whose lines have the class better, worse or undecided; legend, notes."""
     parts = [
         '<section class="epa-bench">',
-        f"<h2>{_text(board.title)}</h2>",
-        *map(_table, board_grids(board)),
-        _list(legend(board.level)),
-        _list(board.notes),
+        f"<h2>{_text(sheet.title)}</h2>",
+        *map(_table, sheet.grids),
+        _list(sheet.legend),
+        _list(sheet.notes),
         "</section>",
     ]
     return "\n".join(part for part in parts if part) + "\n"

@@ -1,12 +1,11 @@
-r"""A leaderboard as LaTeX tables for a paper: needs \usepackage{booktabs, amssymb}. All text is escaped."""
+r"""Tables as LaTeX for a paper: needs \usepackage{booktabs, amssymb}. All text is escaped."""
 
 import re
 from collections.abc import Iterable
 
 from epa_bench.core.one_line import one_line
-from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.cells import MINUS, TIMES
-from epa_bench.leaderboard.display import Grid, board_grids, legend
+from epa_bench.leaderboard.display import Grid, Sheet
 
 _COMMANDS = {
     "\\": r"\textbackslash{}",
@@ -32,9 +31,9 @@ _COMMANDS = {
 _SPECIAL = re.compile("[" + re.escape("".join(_COMMANDS)) + "]")
 
 
-def to_latex(board: Leaderboard) -> str:
-    """A table environment a grid, then the legend. Equal leaderboards give equal text."""
-    parts = [f"% {one_line(board.title)}", *map(_table, board_grids(board)), *map(escape, legend(board.level))]
+def to_latex(sheet: Sheet) -> str:
+    """A table environment a grid, then the legend. Equal sheets give equal text."""
+    parts = [f"% {one_line(sheet.title)}", *map(_table, sheet.grids), *map(escape, sheet.legend)]
     return "\n\n".join(parts) + "\n"
 
 

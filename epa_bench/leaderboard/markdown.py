@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from epa_bench.core.one_line import one_line
 from epa_bench.leaderboard.board import Leaderboard
-from epa_bench.leaderboard.display import Grid, headline_grid, legend, metric_grid
+from epa_bench.leaderboard.display import Grid, Sheet, headline_grid
 
 _MARKUP = re.compile(r"([\\`*\[\]#|~$])")
 _EDGE_UNDERSCORE = re.compile(r"(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
@@ -19,19 +19,16 @@ def escape(text: str) -> str:
     return _EDGE_UNDERSCORE.sub(r"\\_", _MARKUP.sub(r"\\\1", text))
 
 
-def to_markdown(board: Leaderboard) -> str:
-    """The whole leaderboard, the headline first where there is one. Equal leaderboards give equal text."""
-    parts = [f"# {escape(board.title)}"]
-    if any(table.info.headline for table in board.tables):
-        parts.append(grid_markdown(headline_grid(board)))
-    for table in board.tables:
-        grid = metric_grid(table, board.level)
-        parts += [f"## {escape(grid.title)}", grid_markdown(grid)]
-    parts += ["## Legend", _bullets(legend(board.level))]
-    if board.versions:
-        parts += ["## Versions", _bullets(f"{name} {version}" for name, version in sorted(board.versions.items()))]
-    if board.notes:
-        parts += ["## Notes", _bullets(board.notes)]
+def to_markdown(sheet: Sheet) -> str:
+    """Equal sheets give equal text."""
+    parts = [f"# {escape(sheet.title)}"]
+    for grid in sheet.grids:
+        parts += [f"## {escape(grid.title)}"] * bool(grid.title) + [grid_markdown(grid)]
+    parts += ["## Legend", _bullets(sheet.legend)]
+    if sheet.versions:
+        parts += ["## Versions", _bullets(f"{name} {version}" for name, version in sorted(sheet.versions.items()))]
+    if sheet.notes:
+        parts += ["## Notes", _bullets(sheet.notes)]
     return "\n\n".join(parts) + "\n"
 
 

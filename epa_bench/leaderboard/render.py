@@ -11,8 +11,9 @@ from rich.text import Text
 
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.one_line import one_line
+from epa_bench.core.records import Record
 from epa_bench.leaderboard.board import ArmResult, Cell, Leaderboard, MetricTable
-from epa_bench.leaderboard.display import Grid, headline_grid, legend, metric_grid
+from epa_bench.leaderboard.display import Grid, Sheet, sheet_of
 from epa_bench.leaderboard.markdown import headline_markdown, to_markdown
 
 __all__ = ["headline_markdown", "to_csv", "to_json", "to_markdown", "to_terminal", "write_board"]
@@ -20,11 +21,10 @@ __all__ = ["headline_markdown", "to_csv", "to_json", "to_markdown", "to_terminal
 _STYLE = {"better": "green", "worse": "red", "undecided": ""}
 
 
-def to_json(board: Leaderboard) -> str:
-    """All of the leaderboard with unrounded numbers; `Leaderboard.model_validate_json` reads it back."""
-    return (
-        json.dumps(board.model_dump(mode="json"), indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
-    )
+def to_json(board: Record) -> str:
+    """All of a leaderboard with unrounded numbers; `Leaderboard.model_validate_json` reads it back."""
+    plain = board.model_dump(mode="json")
+    return json.dumps(plain, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def to_csv(board: Leaderboard) -> str:
@@ -37,16 +37,9 @@ def to_csv(board: Leaderboard) -> str:
     return out.getvalue()
 
 
-def to_terminal(board: Leaderboard, *, full: bool) -> Group:
-    """The headline table and the legend, for `rich.console.Console.print`; `full` adds every metric's table.
-
-    Without a metric marked for the headline, always full.
-    """
-    headline = any(table.info.headline for table in board.tables)
-    grids = [headline_grid(board)] if headline else []
-    if full or not headline:
-        grids += [metric_grid(table, board.level) for table in board.tables]
-    return Group(Text(one_line(board.title), style="bold"), *map(_table, grids), *map(Text, legend(board.level)))
+def to_terminal(sheet: Sheet) -> Group:
+    """The tables and the legend, for `rich.console.Console.print`."""
+    return Group(Text(one_line(sheet.title), style="bold"), *map(_table, sheet.grids), *map(Text, sheet.legend))
 
 
 def _table(grid: Grid) -> Table:
@@ -104,5 +97,5 @@ def write_board(board: Leaderboard, path: Path) -> None:
 
 def board_files(board: Leaderboard, path: Path) -> dict[Path, str]:
     """What `write_board` writes."""
-    texts = {"md": to_markdown(board), "csv": to_csv(board), "json": to_json(board)}
+    texts = {"md": to_markdown(sheet_of(board)), "csv": to_csv(board), "json": to_json(board)}
     return {path.with_name(f"{path.name}.{suffix}"): text for suffix, text in texts.items()}

@@ -13,6 +13,7 @@ from epa_bench.core.one_line import one_line
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.display import sheet_of
 from epa_bench.leaderboard.markdown import escape, headline_markdown, to_markdown
 
 Rows = list[ScoreRow]
@@ -50,14 +51,14 @@ def test_any_name_is_seen_as_itself_inside_a_table(one: str, other: str) -> None
 def test_titles_and_notes_are_text(name: str) -> None:
     note = f"{name}."
     board = BOARD.model_copy(update={"title": f"t{name}", "notes": (note, "last")})
-    seen = texts(to_markdown(board))
+    seen = texts(to_markdown(sheet_of(board)))
     assert seen[0] == one_line(f"t{name}")
     assert seen[-2:] == [one_line(note), "last"]
 
 
 @pytest.mark.parametrize("note", ["# head", "- item", "1. one", "12) two", "+ x", "===", "---", "    code", "> quote"])
 def test_a_note_never_starts_a_block(note: str) -> None:
-    assert texts(to_markdown(BOARD.model_copy(update={"notes": (note,)})))[-1] == one_line(note)
+    assert texts(to_markdown(sheet_of(BOARD.model_copy(update={"notes": (note,)}))))[-1] == one_line(note)
 
 
 def test_pipes_and_tags_in_the_source() -> None:
@@ -65,7 +66,7 @@ def test_pipes_and_tags_in_the_source() -> None:
 
 
 def test_metric_table_of_the_worked_case(worked_rows: Rows) -> None:
-    lines = to_markdown(build(worked_rows, judge={"alpaca": "gold 1"})).splitlines()
+    lines = to_markdown(sheet_of(build(worked_rows, judge={"alpaca": "gold 1"}))).splitlines()
     lines = lines[lines.index("## alpaca · win rate") :]
     assert lines[2] == (
         "| Arm | Score (95 %) | Prompts × seeds | Margin (95 %) | Against | MDE | Paired prompts × seeds "
@@ -88,7 +89,7 @@ def test_signs_marks_and_reasons(rows_of: RowMaker) -> None:
         *rows_of("epa-down", {0: {"a": -0.5, "b": -0.5, "c": -0.5}}),
         *rows_of("epa-late", {5: {"a": 0.5, "b": "failed", "c": 0.5}}),
     ]
-    text = to_markdown(build(rows))
+    text = to_markdown(sheet_of(build(rows)))
     assert "| -50.0 (-50.0, -50.0)† | 3 × 1 | -50.0 (-50.0, -50.0)† ▼ | dpo | 0.0 |" in text
     assert "† ▲ | dpo |" in text
     assert "| none: no common seed: 5 here, 0 for dpo | dpo |  | 0 × 0, 3 left out | 1 | 5 |" in text
@@ -97,7 +98,7 @@ def test_signs_marks_and_reasons(rows_of: RowMaker) -> None:
 
 
 def test_versions_are_sorted_and_notes_kept_in_order(worked_rows: Rows) -> None:
-    text = to_markdown(build(worked_rows, versions={"vllm": "0.32", "torch": "2.13"}, notes=["z", "a"]))
+    text = to_markdown(sheet_of(build(worked_rows, versions={"vllm": "0.32", "torch": "2.13"}, notes=["z", "a"])))
     assert text.endswith("## Versions\n\n- torch 2.13\n- vllm 0.32\n\n## Notes\n\n- z\n- a\n")
 
 
@@ -141,7 +142,7 @@ def test_headline_with_a_few_candidates_has_a_column_a_margin(worked_rows: Rows,
 
 def test_whole_leaderboard_opens_with_the_headline(worked_rows: Rows) -> None:
     board = build(worked_rows)
-    assert to_markdown(board).splitlines()[2:5] == headline_markdown(board).splitlines()[:3]
+    assert to_markdown(sheet_of(board)).splitlines()[2:5] == headline_markdown(board).splitlines()[:3]
 
 
 def test_headline_counts_failures_and_names_judges(rows_of: RowMaker) -> None:
@@ -157,7 +158,7 @@ def test_headline_without_a_marked_metric_says_so(worked_rows: Rows) -> None:
 
 def test_rounding_never_shows_minus_zero(rows_of: RowMaker) -> None:
     rows = [*rows_of("epa", {0: {"a": -1e-9, "b": -1e-9}}), *rows_of("dpo", {0: {"a": 0.0, "b": 0.0}})]
-    text = to_markdown(build(rows))
+    text = to_markdown(sheet_of(build(rows)))
     assert "-0.0" not in text
     assert "+0.0 (+0.0, +0.0)† ▼" in text
 

@@ -10,6 +10,7 @@ from epa_bench.core.metric import MetricInfo
 from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.display import Sheet, sheet_of
 from epa_bench.leaderboard.html import to_html
 from epa_bench.leaderboard.latex import escape, to_latex
 
@@ -50,7 +51,7 @@ class _Tags(HTMLParser):
 
 def test_html_is_closed_and_holds_text_only(board: Leaderboard) -> None:
     tags = _Tags()
-    tags.feed(to_html(board))
+    tags.feed(to_html(sheet_of(board)))
     assert tags.open == []
     assert "script" not in tags.seen
     assert tags.seen.count("table") == 2
@@ -59,7 +60,7 @@ def test_html_is_closed_and_holds_text_only(board: Leaderboard) -> None:
 
 
 def test_latex_escapes(board: Leaderboard) -> None:
-    text = to_latex(board)
+    text = to_latex(sheet_of(board))
     assert text.count(r"\begin{tabular}{l") == text.count(r"\end{tabular}") == 2
     assert "+33.3 (" in text
     body = "\n".join(line for line in text.splitlines() if not line.startswith("%"))
@@ -78,5 +79,6 @@ def test_latex_text(text: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize("render", [to_html, to_latex])
-def test_equal_boards_give_equal_text(render: Callable[[Leaderboard], str], board: Leaderboard) -> None:
-    assert render(board) == render(Leaderboard.model_validate_json(board.model_dump_json()))
+def test_equal_boards_give_equal_text(render: Callable[[Sheet], str], board: Leaderboard) -> None:
+    again = Leaderboard.model_validate_json(board.model_dump_json())
+    assert render(sheet_of(board)) == render(sheet_of(again))
