@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from epa_bench.cli.options import HtmlFile, JsonPath, LatexFile, SuiteFolders
-from epa_bench.cli.output import say, show_board
+from epa_bench.cli.output import say, show_sheets
 
 
 def compare(
@@ -15,7 +15,15 @@ def compare(
         str | None,
         typer.Option(
             metavar="RUN/METHOD",
-            help="Compare the others with it; by default the first run's. */METHOD: each run's own.",
+            help="Compare the others with it; by default the first run's. */METHOD: each run's own. With --by: METHOD.",
+        ),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            metavar="FACTORS",
+            help="A line for each of model,data,beta,learning_rate,run, or of some; a column a method.",
         ),
     ] = None,
     mix: Annotated[
@@ -31,10 +39,15 @@ def compare(
     json_path: JsonPath = None,
 ) -> None:
     """Put the arms of several runs into one table, where their verdicts compare."""
-    from epa_bench.pipeline.compare import compare_runs
+    from epa_bench.leaderboard.display import sheet_of
+    from epa_bench.leaderboard.group_tables import group_sheet
+    from epa_bench.pipeline.compare import compare_groups, compare_runs
     from epa_bench.suites.registry import registry
 
-    show_board(
-        compare_runs(runs, out, baseline, registry(suites), mix=mix), json_path, full=full, latex=latex, html=html
-    )
+    if by is None:
+        board = compare_runs(runs, out, baseline, registry(suites), mix=mix)
+        show_sheets(board, sheet_of, json_path, full=full, latex=latex, html=html)
+    else:
+        grouped = compare_groups(runs, out, by, baseline, registry(suites), mix=mix)
+        show_sheets(grouped, group_sheet, json_path, full=full, latex=latex, html=html)
     say(f"Table: {out}.md")

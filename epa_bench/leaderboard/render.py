@@ -29,7 +29,7 @@ def to_json(board: Record) -> str:
 
 def to_csv(board: Leaderboard) -> str:
     """One line for each metric and arm, numbers unscaled and unrounded, an empty field for what is absent."""
-    lines = [_record(table, result) for table in board.tables for result in table.arms]
+    lines = [csv_record(table, result) for table in board.tables for result in table.arms]
     out = io.StringIO()
     writer = csv.DictWriter(out, fieldnames=list(lines[0]), lineterminator="\n")
     writer.writeheader()
@@ -54,7 +54,7 @@ def _table(grid: Grid) -> Table:
     return table
 
 
-def _record(table: MetricTable, result: ArmResult) -> dict[str, object]:
+def csv_record(table: MetricTable, result: ArmResult) -> dict[str, object]:
     """One CSV line; None is written as an empty field, a float as its repr."""
     margin = result.margin
     return {

@@ -1,4 +1,4 @@
-"""One table of several runs, sweeps and imports alike: their arms side by side, where their verdicts compare."""
+"""One table of several runs: their arms side by side or by model, data and beta, where their verdicts compare."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,9 +9,12 @@ from epa_bench import __version__
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.group_tables import write_groups
+from epa_bench.leaderboard.groups import GroupedBoard, factors_of, group_board, is_trained
 from epa_bench.leaderboard.opponents import baseline_of
 from epa_bench.leaderboard.render import write_board
 from epa_bench.leaderboard.run_files import read_run
+from epa_bench.pipeline.run_groups import own_baseline, places_of, read_sweep
 from epa_bench.pipeline.stale import Stale, mark_stale, stale_results
 from epa_bench.suites.registry import Registry
 
@@ -19,7 +22,40 @@ from epa_bench.suites.registry import Registry
 def compare_runs(
     folders: Sequence[Path], out: Path, baseline: str | None, suites: Registry, *, mix: bool
 ) -> Leaderboard:
-    """Writes OUT.md, .csv and .json; an arm is called RUN/ARM. A margin is paired by prompt, over those in common.
+    """Writes OUT.md, .csv and .json; sweeps and imports alike. See `_board_of`."""
+    board = _board_of(folders, baseline, suites, mix=mix)
+    write_board(board, out)
+    return board
+
+
+def compare_groups(
+    folders: Sequence[Path], out: Path, by: str, baseline: str | None, suites: Registry, *, mix: bool
+) -> GroupedBoard:
+    """Writes OUT.md, .csv and .json: sweeps by `by`, see `factors_of`, every arm against the baseline of its own run.
+
+    `baseline`: a METHOD, by default the one that all runs have. Raises as `_board_of`, and ConfigError for an import, a
+    sweep with several references, or runs or arms that would share a cell of the table.
+    """
+    factors = factors_of(by)
+    sweeps = {folder.name: read_sweep(folder) for folder in folders}
+    method = baseline or own_baseline(list(sweeps.values()))
+    if "/" in method:
+        raise ConfigError(f"--baseline {method}: with --by it is a METHOD, in each run its own")
+    board = _board_of(folders, f"*/{method}", suites, mix=mix)
+    places = places_of(sweeps, method)
+    trained = {result.arm for table in board.tables for result in table.arms if is_trained(result)}
+    if unknown := sorted(trained - places.keys()):
+        raise ConfigError(
+            f"{', '.join(unknown)}: in the run's table, and not in its sweep.yaml, which was changed since; finish the "
+            "sweep with `epa-bench run`"
+        )
+    grouped = group_board(board, {arm: places[arm] for arm in sorted(trained)}, factors, method)
+    write_groups(grouped, out)
+    return grouped
+
+
+def _board_of(folders: Sequence[Path], baseline: str | None, suites: Registry, *, mix: bool) -> Leaderboard:
+    """All arms, called RUN/ARM. A margin is paired by prompt, over those in common.
 
     `baseline`: RUN/METHOD, by default the first run's; */METHOD is each run's own. `mix`: allow verdicts of different
     judges, prompts, orders or reference sets in one suite; the table then says whose are whose. Arms of sweeps whose
@@ -56,9 +92,7 @@ def compare_runs(
         ],
         metrics={(table.suite, table.metric): table.info for board in boards.values() for table in board.tables},
     )
-    board = mark_stale(board, stale)
-    write_board(board, out)
-    return board
+    return mark_stale(board, stale)
 
 
 def _stale(folders: Sequence[Path], suites: Registry) -> tuple[Stale, list[str]]:
