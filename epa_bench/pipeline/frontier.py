@@ -80,30 +80,45 @@ class Frontier(Record):
 
 
 def frontier_of(run_folder: Path, *, reward: str, kl: str, baseline: str, n_draws: int = 1000) -> Frontier:
-    """`reward` and `kl` name metrics of the run as SUITE.METRIC. An arm is a point of its method, the reference at 0.
-
-    So is every checkpoint that a training kept on its way. Raises SuiteError for a metric without rows, ConfigError for
-    an unknown baseline, DataError where no seed, or fewer than two prompts, have a value in every arm.
-    """
+    """Of the rows that a run left; raises as `frontier_of_rows`, and DataError where they cannot be read."""
     rows = read_records(run_folder / ROWS, ScoreRow)
     on_the_way = read_records(run_folder / KEPT, ScoreRow) if (run_folder / KEPT).exists() else []
+    return frontier_of_rows(run_folder.name, rows, on_the_way, reward=reward, kl=kl, baseline=baseline, n_draws=n_draws)
+
+
+def frontier_of_rows(
+    run: str,
+    rows: Sequence[ScoreRow],
+    on_the_way: Sequence[ScoreRow],
+    *,
+    reward: str,
+    kl: str,
+    baseline: str,
+    n_draws: int = 1000,
+) -> Frontier:
+    """`reward` and `kl` name metrics of the run as SUITE.METRIC. An arm is a point of its method, the reference at 0.
+
+    `on_the_way`: rows of the checkpoints that trainings kept, each of them a point too. Raises SuiteError for a metric
+    without rows, ConfigError for an unknown baseline, DataError where no seed, or fewer than two prompts, have a value
+    in every arm.
+    """
     kept = {row.arm: row.arm.rpartition("@")[2] for row in on_the_way}
-    rows += on_the_way
+    rows = [*rows, *on_the_way]
     rewards, kls = _cells(rows, reward), _cells(rows, kl)
     arms = {row.arm: row for row in rows if row.method != REFERENCE_METHOD}
     methods: dict[str, list[str]] = defaultdict(list)
     for arm, row in arms.items():
         methods[row.method].append(arm)
     if baseline not in methods:
-        raise ConfigError(f"no method {baseline!r} in {run_folder}; choose one of {', '.join(methods)}")
+        raise ConfigError(f"no method {baseline!r} in {run}; choose one of {', '.join(methods)}")
     seeds = sorted(set.intersection(*({s for a, s, _ in kls if a == arm} for arm in arms)))
     if not seeds:
-        raise DataError(f"{run_folder}: no seed has {kl} in every arm; run all arms with the same seeds")
+        raise DataError(f"{run}: no seed has {kl} in every arm; run all arms with the same seeds")
     asked = {prompt for _, _, prompt in (*kls, *rewards)}
     prompts = sorted(p for p in asked if _complete(p, arms, seeds, rewards, kls))
     if len(prompts) < 2:
         raise DataError(
-            f"{run_folder}: expected two or more prompts with {reward} and {kl} in every arm and seed, and {reward} of "
+            f"{run}: expected two or more prompts with {reward} and {kl} in every arm and seed, and {reward} of "
             f"the reference, got {len(prompts)} of {len(asked)}; give both suites the same prompts (limit)"
         )
     tables = {
@@ -112,7 +127,7 @@ def frontier_of(run_folder: Path, *, reward: str, kl: str, baseline: str, n_draw
     }
     reference_P = np.array([rewards[REFERENCE_METHOD, 0, prompt] for prompt in prompts])
     return Frontier(
-        run=run_folder.name,
+        run=run,
         reward=reward,
         kl=kl,
         baseline=baseline,

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections import Counter
 from pathlib import Path
 
 from epa_bench.core.files import atomic_write_text
@@ -77,6 +78,9 @@ def _matched(frontier: Frontier) -> Grid:
         "At a quarter, half and three quarters of the largest KL that both reach; linear between points. (low, high): "
         "95 % pigeonhole bootstrap over seeds and prompts; no interval: too many draws end before this KL."
     )
+    for method, points in Counter(point.method for point in frontier.points).items():
+        if points == 1:
+            caption += f" {method} has one point: its curve is the straight line from the reference to it."
     header = ("Method", "KL", "Reward", f"Reward of {frontier.baseline}", "Difference (95 %)")
     return Grid("", header, tuple(lines), (caption,))
 

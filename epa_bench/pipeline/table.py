@@ -14,9 +14,11 @@ from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
 from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.run_files import write_kept, write_run
 from epa_bench.pipeline.cells import Result
+from epa_bench.pipeline.frontier_table import write_frontier
 from epa_bench.pipeline.judged import judge_notes, judge_of_suite
 from epa_bench.pipeline.judged_files import write_judged
 from epa_bench.pipeline.length_control import with_sweep_length_control
+from epa_bench.pipeline.matched_kl import matched_kl
 from epa_bench.pipeline.run import Run, needed_cells
 from epa_bench.pipeline.run_cells import cells_behind, note_table
 from epa_bench.pipeline.table_notes import notes_of
@@ -37,13 +39,15 @@ def write_table(run: Run) -> Leaderboard:
             "`suites` names no suite, so there is nothing to put into a table; add one, e.g. generation: {}"
         )
     rows = [row for result in run.cells.results for row in rows_of(run, result)]
+    kept = [row for result in run.cells.kept_results for row in rows_of(run, result)]
+    frontier, about_kl = matched_kl(run, rows, kept)
     board = build_table(
         rows,
         baseline=run.sweep.table.baseline,
         judge=judges_of(run),
         title=f"Sweep {run.sweep.name}",
         versions=versions_of(run),
-        notes=[*notes_of(run), *judge_notes(run)],
+        notes=[*notes_of(run), *judge_notes(run), *about_kl],
         metrics=metrics_of(run),
         level=run.sweep.table.level,
     )
@@ -51,7 +55,9 @@ def write_table(run: Run) -> Leaderboard:
     write_judged(run)
     note_table(run.folder, run.store, [cells_behind(result) for result in run.cells.results], needed_cells(run))
     write_run(run.folder, rows, board, Path(run.sweep.output.leaderboards))
-    write_kept(run.folder, [row for result in run.cells.kept_results for row in rows_of(run, result)])
+    write_kept(run.folder, kept)
+    if frontier is not None:
+        write_frontier(frontier, Path(run.sweep.output.leaderboards))
     return board
 
 

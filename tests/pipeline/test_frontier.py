@@ -64,6 +64,13 @@ def test_files(run: Callable[..., Frontier]) -> None:
     text = frontier_markdown(found)
     assert text.startswith("# Frontier of mine\n")
     assert "| epa | 2.00 | 2.000 | 1.000 | +1.000 (+1.000, +1.000) |" in text
+    assert "one point" not in text
+
+
+def test_a_method_of_one_point_says_that_its_curve_is_a_line(run: Callable[..., Frontier]) -> None:
+    text = frontier_markdown(run([row for row in rows() if row.arm != "epa-b2"]))
+    assert "epa has one point: its curve is the straight line from the reference to it." in text
+    assert "dpo has one point" not in text
 
 
 @pytest.mark.parametrize(

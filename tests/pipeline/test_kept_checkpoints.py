@@ -83,6 +83,10 @@ def test_a_sweep_keeps_them_asks_them_and_leaves_its_table_alone(finished: "Work
     assert {row["arm"] for row in kept} == {f"{arm}@{n}/3" for arm in ("dpo", "epa-1-1-2") for n in (1, 2)}
     assert {row["suite"] for row in kept} == {"generation", "kl"}
 
+    matched = (place.folder / "leaderboards" / "kept.frontier.md").read_bytes()
+    assert any("have gone equally far: kept.frontier.md" in note for note in table["notes"])
+    assert place.run("frontier", "runs/kept").returncode == 0
+    assert (place.folder / "leaderboards" / "kept.frontier.md").read_bytes() == matched
     done = place.run("plot", "frontier", "runs/kept", "--format", "svg")
     assert done.returncode == 0, done.stderr
     with (place.folder / "leaderboards" / "kept.frontier.csv").open() as file:

@@ -1,5 +1,6 @@
 """The KL suite in a sweep: every checkpoint's answers, drawn at 1, under itself and the reference."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ def test_kl_of_every_checkpoint(finished: "Workplace", tmp_path: Path) -> None:
     k1, k3 = scored["kl_k1"].to_numpy(dtype=float), scored["kl_k3_tokens"].to_numpy(dtype=float)
     assert (k3 > 0).all()
     assert abs(k3.mean() - k1.mean()) < 4 * k1.std() / len(k1) ** 0.5
+    assert (
+        "matching it needs `generation`" in json.loads((place.folder / "runs/kl/board.json").read_text())["notes"][-1]
+    )
 
 
 def test_another_temperature_is_refused(workplace: "Workplace") -> None:
