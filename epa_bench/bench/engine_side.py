@@ -23,9 +23,10 @@ from epa_bench.core.digest import stable_seed
 from epa_bench.core.lines import asked_lines, keep_standard_output
 from epa_bench.data.chat import Renderer
 from epa_bench.engines.protocol import Answer, Continuation, Decoding, Engine, Request
+from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
-from epa_bench.engines.vllm_server import Servable, VllmServer
+from epa_bench.engines.vllm_server import VllmServer
 from epa_bench.engines.vllm_wire import Start
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import load_model, new_model, save_checkpoint
@@ -50,6 +51,8 @@ class Bench:
         self._server = VllmServer(
             Start(
                 folder="",
+                tokenizer="",
+                lora=None,
                 dtype="float32",
                 device=device,
                 tensor_parallel_size=1,
@@ -152,7 +155,7 @@ class Bench:
         self._model.generation_config = cast(Any, GenerationConfig)(eos_token_id=end_ids)
         if name == "vllm":
             stops = eos_ids(self._model, self._tokenizer)
-            return VllmEngine(self._server, self._renderer, stops, special_ids(self._tokenizer))
+            return VllmEngine(self._server, self._renderer, stops, special_ids(self._model, self._tokenizer))
         return TransformersEngine(self._model, self._tokenizer, self._renderer, _PLACES)
 
     def _answers(self, engine: Engine, requests: Sequence[Request], decoding: Decoding) -> list[Answer]:

@@ -26,6 +26,11 @@ class Engine(Record):
 
     dtype: Literal["float32", "bfloat16"] = "float32"
 
+    adapters: Literal["auto", "attached", "merged"] = "auto"
+    """How vLLM answers for LoRA adapters: attached one after the other to the base that it holds, or each merged into a
+    copy of it on disk. `auto`: attached on CUDA in bfloat16, else merged, as vLLM's kernels for CPU are slow with them
+    and those for CUDA take no float32."""
+
     tensor_parallel_size: Count = 1
     """GPUs that share the weights of one vLLM engine."""
 

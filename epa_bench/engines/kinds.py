@@ -41,6 +41,23 @@ def choose_engine(wanted: Literal["auto", "transformers", "vllm"], device: Liter
     return EngineChoice("vllm", "engine.kind auto takes vLLM on CUDA")
 
 
+def attaches_adapters(
+    wanted: Literal["auto", "attached", "merged"], dtype: Literal["float32", "bfloat16"], device: Literal["cpu", "cuda"]
+) -> bool:
+    """Whether vLLM attaches adapters to their base, by `engine.adapters`; else they are merged.
+
+    Raises ConfigError where that is asked for and cannot be.
+    """
+    # vllm/lora/ops/triton_ops/lora_shrink_op.py of vLLM 0.32 asserts half precision.
+    if wanted == "attached" and device == "cuda" and dtype == "float32":
+        raise ConfigError(
+            "engine.adapters: attached, but vLLM's kernels for it on CUDA take no float32; set engine.dtype: bfloat16 "
+            "or engine.adapters: merged"
+        )
+    # The kernels for CPU copy an adapter for every token: a model of 20M parameters takes four times as long with one.
+    return wanted == "attached" or (wanted == "auto" and device == "cuda" and dtype == "bfloat16")
+
+
 def _missing(device: Literal["cpu", "cuda"]) -> str | None:
     """Why vLLM cannot run on the device, and what to do; None where it can."""
     build = _build()

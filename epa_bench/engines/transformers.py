@@ -15,7 +15,7 @@ from transformers import (
     StoppingCriteriaList,
 )
 
-from epa_bench.core.errors import DataError
+from epa_bench.core.errors import CheckpointError, DataError
 from epa_bench.data.chat import EncodedResponse, Renderer
 from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request, TokenChance, TokenScores
 from epa_bench.engines.reading import end_ids, longest_first, read_answer
@@ -33,14 +33,17 @@ class TransformersEngine:
         batch_size: int,
         score_tokens: int = 8192,
     ) -> None:
-        """`batch_size`: answers side by side; `score_tokens`: tokens scored side by side, packed without padding."""
+        """`batch_size`: answers side by side; `score_tokens`: tokens scored side by side, packed without padding.
+
+        Raises CheckpointError where no token ends an answer.
+        """
         self._model = model
         self._renderer = renderer
         self._batch_size = batch_size
         self._score_tokens = score_tokens
         self._pad_id = int(tokenizer.pad_token_id)
         self._eos_ids = eos_ids(model, tokenizer)
-        self._special_ids = special_ids(tokenizer)
+        self._special_ids = special_ids(model, tokenizer)
 
     def plan(self, requests: Sequence[Request]) -> list[list[int]]:
         """Longest prompts first, so that a batch is even and an out-of-memory error comes at once."""
@@ -184,13 +187,30 @@ class _GumbelSampler(LogitsProcessor):
         return scores.float() / self._temperature + gumbel.to(scores.device, torch.float32)
 
 
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
-    """Text of each special token -> its id."""
-    return {token.content: id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+def special_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> dict[str, int]:
+    """Text of each special token that the model can draw -> its id."""
+    special = {token.content: id_ for id_, token in tokenizer.added_tokens_decoder.items() if token.special}
+    return {text: id_ for text, id_ in special.items() if id_ < _vocabulary(model)}
 
 
 def eos_ids(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """The tokenizer's EOS, and those the checkpoint adds (chat models end turns with another token)."""
+    """The tokenizer's EOS, and those the checkpoint adds (chat models end turns with another token).
+
+    Ids beyond the model's vocabulary, as a configuration taken from another model has them, are left out: vLLM refuses
+    them, transformers waits for them in vain. Raises CheckpointError where none is left.
+    """
     added = getattr(model.generation_config, "eos_token_id", None)
     added = added if isinstance(added, list) else [added]
-    return sorted({int(token) for token in [tokenizer.eos_token_id, *added] if token is not None})
+    named = sorted({int(token) for token in [tokenizer.eos_token_id, *added] if token is not None})
+    drawable = [token for token in named if token < _vocabulary(model)]
+    if not drawable:
+        raise CheckpointError(
+            f"no answer of {model.name_or_path or 'the checkpoint'} could end: its EOS tokens have the ids "
+            f"{', '.join(map(str, named))} and the model's vocabulary has {_vocabulary(model)} tokens. Use the "
+            "tokenizer that the model was trained with."
+        )
+    return drawable
+
+
+def _vocabulary(model: PreTrainedModel) -> int:
+    return int(model.config.get_text_config().vocab_size)

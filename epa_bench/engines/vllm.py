@@ -5,18 +5,23 @@ A process of its own, because vLLM takes over threads, standard output and GPU m
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from transformers import AutoConfig
 from vllm import LLM, SamplingParams  # type: ignore[import-not-found,unused-ignore]
+from vllm.lora.request import LoRARequest  # type: ignore[import-not-found,unused-ignore]
 
 from epa_bench.core.lines import asked_lines, keep_standard_output
 from epa_bench.engines.vllm_wire import (
     COMMAND,
+    Attach,
+    Command,
     Done,
     Failed,
     Generate,
     Generated,
+    LoraRoom,
     Rank,
     Ranked,
     Ready,
@@ -33,6 +38,20 @@ times over."""
 _CPU_KV_CACHE_GIB = 0.25
 
 
+@dataclass
+class _Held:
+    """The engine and what it answers from."""
+
+    llm: Any
+    cpu: bool
+    folder: str
+    """Of the weights."""
+
+    adapter: LoRARequest | None = None
+    attached: int = 0
+    """Adapters so far, which numbers them: under a number it has seen vLLM goes on with the adapter it had."""
+
+
 def main(settings: str) -> None:
     """Starts the engine, then answers commands until the process ends with its input."""
     answers = keep_standard_output()
@@ -47,9 +66,10 @@ def main(settings: str) -> None:
         say(Failed(reason=_reason(error)))
         raise
     say(Ready(max_model_len=llm.model_config.max_model_len))
+    held = _Held(llm, start.device == "cpu", start.folder)
     for line in asked_lines():
         try:
-            for reply in _obey(llm, start.device == "cpu", COMMAND.validate_json(line)):
+            for reply in _obey(held, COMMAND.validate_json(line)):
                 say(reply)
         except Exception as error:
             say(Failed(reason=_reason(error)))
@@ -62,6 +82,8 @@ def _start(start: Start) -> Any:
     cache_gib = start.kv_cache_gib or (_CPU_KV_CACHE_GIB if cpu else None)
     llm = LLM(
         model=start.folder,
+        tokenizer=start.tokenizer,
+        **_lora(start.lora),
         # "auto" would make fp16 of fp32 checkpoints.
         dtype=start.dtype,
         tensor_parallel_size=start.tensor_parallel_size,
@@ -86,6 +108,18 @@ def _start(start: Start) -> Any:
     return llm
 
 
+def _lora(room: LoraRoom | None) -> dict[str, Any]:
+    if room is None:
+        return {}
+    return {
+        "enable_lora": True,
+        "max_lora_rank": room.rank,
+        "lora_target_modules": list(room.modules),
+        # A cell is one adapter's answers.
+        "max_loras": 1,
+    }
+
+
 def _longest(start: Start) -> int:
     config = AutoConfig.from_pretrained(start.folder, trust_remote_code=start.trust_remote_code)
     return start.max_model_len or int(config.get_text_config().max_position_embeddings)
@@ -102,27 +136,43 @@ def _check_head_size(llm: Any) -> None:
         raise ValueError(f"head size {size} is none of those vLLM's CPU kernels have: {', '.join(map(str, sizes))}")
 
 
-def _obey(llm: Any, cpu: bool, command: Swap | Generate | Score | Rank) -> Iterator[Generated | Scored | Ranked]:
+def _obey(held: _Held, command: Command) -> Iterator[Generated | Scored | Ranked]:
     if isinstance(command, Swap):
-        llm.collective_rpc("reload_weights", kwargs={"weights_path": command.folder})
-        if cpu:
-            llm.apply_model(_pack_head)
-        # There is no prefix cache now; were there one, answers of the old weights would come out of it.
-        llm.reset_prefix_cache()
-        return
-    if isinstance(command, Generate):
-        yield from _generate(llm, command)
+        _swap(held, command.folder)
+    elif isinstance(command, Attach):
+        _attach(held, command.folder)
+    elif isinstance(command, Generate):
+        yield from _generate(held, command)
     elif isinstance(command, Rank):
-        yield from _rank(llm, command)
+        yield from _rank(held, command)
     else:
-        yield from _score(llm, command)
+        yield from _score(held, command)
 
 
-def _score(llm: Any, command: Score) -> Iterator[Scored]:
+def _swap(held: _Held, folder: str) -> None:
+    held.adapter = None
+    if folder != held.folder:
+        held.llm.collective_rpc("reload_weights", kwargs={"weights_path": folder})
+        if held.cpu:
+            held.llm.apply_model(_pack_head)
+        held.folder = folder
+    # There is no prefix cache now; were there one, answers of the old weights would come out of it.
+    held.llm.reset_prefix_cache()
+
+
+def _attach(held: _Held, folder: str) -> None:
+    held.attached += 1
+    adapter = LoRARequest(str(held.attached), held.attached, folder)
+    # At once: what is wrong with the adapter must not be raised in the middle of a batch.
+    held.llm.llm_engine.add_lora(adapter)
+    held.adapter = adapter
+
+
+def _score(held: _Held, command: Score) -> Iterator[Scored]:
     params = SamplingParams(temperature=0, max_tokens=1, prompt_logprobs=0, ignore_eos=True, detokenize=False)
     for indices in _passes(command.sequences):
         sequences = {index: command.sequences[index] for index in indices}
-        for index, output in _finished(llm, sequences, lambda _: params):
+        for index, output in _finished(held, sequences, lambda _: params):
             yield _scored(index, output, command.skips[index])
 
 
@@ -151,31 +201,32 @@ def _pack_head(model: Any) -> None:
             layer.quant_method.process_weights_after_loading(layer)
 
 
-def _generate(llm: Any, command: Generate) -> Iterator[Generated]:
+def _generate(held: _Held, command: Generate) -> Iterator[Generated]:
     settings = command.sampling.model_dump(mode="json")
 
     def params(index: int) -> Any:
         # The tokens that end an answer are among the settings; vLLM's own idea of them is left out.
         return SamplingParams(**settings, seed=command.seeds[index], ignore_eos=True, detokenize=bool(settings["stop"]))
 
-    for index, output in _finished(llm, dict(enumerate(command.prompts)), params):
+    for index, output in _finished(held, dict(enumerate(command.prompts)), params):
         yield Generated(index=index, tokens=tuple(output.outputs[0].token_ids))
 
 
-def _rank(llm: Any, command: Rank) -> Iterator[Ranked]:
+def _rank(held: _Held, command: Rank) -> Iterator[Ranked]:
     params = SamplingParams(temperature=0, max_tokens=1, logprobs=command.count, ignore_eos=True, detokenize=False)
-    for index, output in _finished(llm, dict(enumerate(command.prompts)), lambda _: params):
+    for index, output in _finished(held, dict(enumerate(command.prompts)), lambda _: params):
         places = sorted(output.outputs[0].logprobs[0].items(), key=lambda item: item[1].rank)
         yield Ranked(index=index, tokens=tuple((token, float(place.logprob)) for token, place in places))
 
 
 def _finished(
-    llm: Any, prompts: Mapping[int, tuple[int, ...]], params: Callable[[int], Any]
+    held: _Held, prompts: Mapping[int, tuple[int, ...]], params: Callable[[int], Any]
 ) -> Iterator[tuple[int, Any]]:
     """(index, output) in the order in which they end."""
-    engine = llm.llm_engine
+    engine = held.llm.llm_engine
     for index, prompt in prompts.items():
-        engine.add_request(str(index), {"prompt_token_ids": list(prompt)}, params(index))
+        token_ids = {"prompt_token_ids": list(prompt)}
+        engine.add_request(str(index), token_ids, params(index), lora_request=held.adapter)
     while engine.has_unfinished_requests():
         for output in engine.step():
             if output.finished:

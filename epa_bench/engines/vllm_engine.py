@@ -1,6 +1,7 @@
 """Generation and scoring by vLLM, of which a server in another process holds the weights."""
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Literal
 
 from pydantic import JsonValue
 
@@ -20,13 +21,19 @@ class VllmEngine:
     """`Engine` over a server that has loaded the checkpoint. Closing it leaves the server to the next one."""
 
     def __init__(
-        self, server: VllmServer, renderer: Renderer, eos_ids: Collection[int], special_ids: Mapping[str, int]
+        self,
+        server: VllmServer,
+        renderer: Renderer,
+        eos_ids: Collection[int],
+        special_ids: Mapping[str, int],
+        adapter: Literal["attached", "merged"] | None = None,
     ) -> None:
-        """`special_ids`: text of each special token -> its id."""
+        """`special_ids`: text of each special token -> its id; `adapter`: how it is served, where it is one."""
         self._server = server
         self._renderer = renderer
         self.eos_ids = tuple(sorted(eos_ids))
         self._special_ids = special_ids
+        self._adapter = adapter
 
     def plan(self, requests: Sequence[Request]) -> list[list[int]]:
         """Longest prompts first, in batches of several turns."""
@@ -81,6 +88,8 @@ class VllmEngine:
             "tensor_parallel_size": settings.tensor_parallel_size,
             "max_model_len": self._server.max_model_len,
             "sampling": self._sampling(decoding).model_dump(mode="json"),
+            # They round differently.
+            **({"adapter": self._adapter} if self._adapter else {}),
         }
 
     @property

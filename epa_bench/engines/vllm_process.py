@@ -6,17 +6,14 @@ from epa_bench.core.errors import WorkerError
 from epa_bench.core.lines import LineProcess
 from epa_bench.engines.vllm_wire import (
     REPLY,
+    Command,
     Done,
     Failed,
-    Generate,
     Generated,
-    Rank,
     Ranked,
     Ready,
-    Score,
     Scored,
     Start,
-    Swap,
 )
 
 _ENVIRONMENT = {
@@ -72,7 +69,7 @@ class VllmProcess:
     def pid(self) -> int:
         return self._lines.pid
 
-    def tell(self, command: Swap | Generate | Score | Rank) -> Iterator[Generated | Scored | Ranked]:
+    def tell(self, command: Command) -> Iterator[Generated | Scored | Ranked]:
         """What it says, as it says it. Raises ProcessDiedError and EngineFailedError."""
         self._lines.write(command.model_dump_json())
         while not isinstance(reply := self._read(), Done):

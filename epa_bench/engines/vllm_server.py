@@ -1,63 +1,63 @@
-"""One vLLM engine for many checkpoints: weights are swapped where that is safe, else the process is started anew.
+"""One vLLM engine for many checkpoints: weights are swapped, or adapters attached to them, where that is safe, else
+the process is started anew.
 
 A swap is guarded on both sides. Before it, configuration, tokenizer and the headers of the weights are compared: vLLM
 only warns of a missing tensor and goes on with a mix of two checkpoints, and a tensor of another shape leaves it broken
 for good. After it, and after every start, the engine must give a fixed probe the log-probs that transformers gave it.
+With an adapter they must also be others than without: adapters that vLLM leaves out are no error of its own.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Self
-
-from transformers import PreTrainedTokenizerBase
+from typing import Any
 
 from epa_bench.core.errors import CheckpointError, WorkerError
 from epa_bench.core.lines import ProcessDiedError
 from epa_bench.core.notices import notice
+from epa_bench.engines.servable import Servable, room_for
 from epa_bench.engines.vllm_process import EngineFailedError, VllmProcess, engine_error
-from epa_bench.engines.vllm_wire import Generate, Generated, Rank, Ranked, Score, Scored, Start, Swap
-from epa_bench.models.adapter_files import tensor_shapes
+from epa_bench.engines.vllm_wire import (
+    Attach,
+    Generate,
+    Generated,
+    LoraRoom,
+    Rank,
+    Ranked,
+    Score,
+    Scored,
+    Start,
+    Swap,
+)
+from epa_bench.models.adapter_files import Adapter
 from epa_bench.models.canary import Canary
 from epa_bench.models.tokenizers import check_same_tokenizer
-
-_VOLATILE = ("_name_or_path", "transformers_version")
-"""Keys of config.json that say where and by whom it was written."""
 
 _DEATHS = 2
 """So often in a row may the process die without finishing anything before that is an error."""
 
 
-@dataclass(frozen=True)
-class Servable:
-    """A checkpoint as vLLM takes it, already read by transformers, which misses no tensor."""
-
-    folder: Path
-    """Whole weights in safetensors, configuration and tokenizer."""
-
-    tokenizer: PreTrainedTokenizerBase
-    canary: Canary
-
-    configuration: Mapping[str, Any]
-    shapes: Mapping[str, tuple[int, ...]]
-    """Of the tensors by name. Read at once: the folder may be gone when it is the next one's turn."""
-
-    @classmethod
-    def of(cls, folder: Path, tokenizer: PreTrainedTokenizerBase, canary: Canary) -> Self:
-        """Reads the folder's configuration and headers. Raises CheckpointError."""
-        config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kept = {key: value for key, value in config.items() if key not in _VOLATILE}
-        return cls(folder, tokenizer, canary, kept, tensor_shapes(folder))
+class AdapterRefusedError(Exception):
+    """vLLM does not serve an adapter as transformers has it; its text says why. Merged into its base it may."""
 
 
 class VllmServer:
-    """Serves one checkpoint at a time with `settings`; their `folder` counts for nothing."""
+    """Serves one checkpoint at a time with `settings`; what those say of weights, tokenizer and adapters counts for
+    nothing."""
 
     def __init__(self, settings: Start) -> None:
         self.settings = settings
         self._process: VllmProcess | None = None
         self._serving: Servable | None = None
+        """What answers."""
+
+        self._held: Servable | None = None
+        """What the process holds, or the like: configuration, tokenizer and shapes."""
+
+        self._room: LoraRoom | None = None
+        """For adapters, in every process of a model from its first adapter on; it only grows."""
+
+        self._roomless: list[Mapping[str, Any]] = []
+        """Configurations of models with which vLLM does not start where it makes room for adapters."""
+
         self.starts = 0
         """Processes started so far."""
 
@@ -75,24 +75,32 @@ class VllmServer:
         """From now on answers are this checkpoint's.
 
         Raises CheckpointError where its tokenizer is not that of the one before, of the same configuration, which is
-        then still served; or where vLLM gives other log-probs than transformers. Raises WorkerError where vLLM cannot
-        be started.
+        then still served; for an adapter of too high a rank, likewise; or where vLLM gives other log-probs than
+        transformers. Raises AdapterRefusedError where it does so of an adapter or does not take it, and WorkerError
+        where it cannot be started.
         """
-        before = self._serving
-        if self._process is None or before is None or before.configuration != checkpoint.configuration:
-            self._restart(checkpoint)
+        before = self._held
+        alike = before is not None and before.configuration == checkpoint.configuration
+        room = self._room if alike else None
+        if checkpoint.adapter is not None:
+            if checkpoint.configuration in self._roomless:
+                raise AdapterRefusedError("vLLM did not start with room for adapters of this model")
+            room = room_for(checkpoint.adapter, room)
+        if self._process is None or before is None or not alike:
+            self._restart(checkpoint, room)
             return
         check_same_tokenizer(before.tokenizer, checkpoint.tokenizer)
-        if before.shapes != checkpoint.shapes:
-            self._restart(checkpoint)
+        if before.shapes != checkpoint.shapes or room != self._room:
+            self._restart(checkpoint, room)
             return
+        self._serving = None
         try:
             list(self._process.tell(Swap(folder=str(checkpoint.folder))))
             self._check(checkpoint)
         except (ProcessDiedError, EngineFailedError, CheckpointError) as error:
-            notice(f"vLLM did not take the weights of {checkpoint.folder} in place, so it is started anew: {error}")
-            self._restart(checkpoint)
-        self._serving = checkpoint
+            notice(f"vLLM did not take the weights of {checkpoint.name} in place, so it is started anew: {error}")
+            self._restart(checkpoint, room)
+        self._held = self._serving = checkpoint
 
     def generate(self, command: Generate) -> list[Generated]:
         """In the prompts' order. Raises WorkerError."""
@@ -146,34 +154,62 @@ class VllmServer:
                     self.close()
                     raise _died(error) from error
                 notice(f"the vLLM process died ({error}); it is started again and asked for what it still owes")
-                self._restart(self._serving)
+                self._restart(self._serving, self._room)
         return [found[i] for i in range(count)]
 
-    def _restart(self, checkpoint: Servable) -> None:
+    def _restart(self, checkpoint: Servable, room: LoraRoom | None) -> None:
         self.close()
         self._serving = None
-        self.starts += 1
         try:
-            self._process = VllmProcess(self.settings.model_copy(update={"folder": str(checkpoint.folder)}))
+            self._start(checkpoint, room)
             self._check(checkpoint)
-        except EngineFailedError as error:
-            self.close()
-            raise engine_error(str(error)) from error
         except ProcessDiedError as error:
             self.close()
             raise _died(error) from error
+        except EngineFailedError as error:
+            self.close()
+            raise engine_error(str(error)) from error
         except CheckpointError:
             self.close()
             raise
         self._serving = checkpoint
 
+    def _start(self, checkpoint: Servable, room: LoraRoom | None) -> None:
+        self.starts += 1
+        places = {"folder": str(checkpoint.folder), "tokenizer": str(checkpoint.tokenizer_folder), "lora": room}
+        try:
+            self._process = VllmProcess(self.settings.model_copy(update=places))
+        except EngineFailedError as error:
+            if checkpoint.adapter is None:
+                raise
+            self._roomless.append(checkpoint.configuration)
+            raise AdapterRefusedError(str(error)) from error
+        self._room, self._held = room, checkpoint
+
     def _check(self, checkpoint: Servable) -> None:
+        """Of a process that holds the weights and no adapter."""
+        canary, dtype = checkpoint.canary, self.settings.dtype
+        found = self._probe(canary)
+        if checkpoint.adapter is None:
+            canary.check(found, dtype, checkpoint.folder)
+            return
+        try:
+            self._attach(checkpoint.adapter, canary, found)
+        except (EngineFailedError, CheckpointError) as error:
+            raise AdapterRefusedError(str(error)) from error
+
+    def _attach(self, adapter: Adapter, canary: Canary, without: tuple[float, ...]) -> None:
         assert self._process is not None
-        canary = checkpoint.canary
-        command = Score(sequences=(canary.token_ids,), skips=(1,))
-        (scored,) = self._process.tell(command)
+        list(self._process.tell(Attach(folder=str(adapter.folder))))
+        found = self._probe(canary)
+        canary.check_attached(without, found, self.settings.dtype, adapter.folder)
+        canary.check(found, self.settings.dtype, adapter.folder)
+
+    def _probe(self, canary: Canary) -> tuple[float, ...]:
+        assert self._process is not None
+        (scored,) = self._process.tell(Score(sequences=(canary.token_ids,), skips=(1,)))
         assert isinstance(scored, Scored)
-        canary.check(scored.logps, self.settings.dtype, checkpoint.folder)
+        return scored.logps
 
 
 def _died(error: ProcessDiedError) -> WorkerError:

@@ -2,7 +2,7 @@
 
 it is told                     it says
 the settings, as its argument  Ready, or Failed and ends
-Swap                           Done, or Failed
+Swap, Attach                   Done, or Failed
 Generate, Score, Rank          Generated, Scored, Ranked for each prompt as soon as it is finished, then Done; or Failed
 """
 
@@ -15,12 +15,30 @@ from epa_bench.core.records import Finite, Record
 TokenIds = tuple[int, ...]
 
 
+LORA_RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)
+"""Those that vLLM 0.32 makes room for."""
+
+
+class LoraRoom(Record):
+    """What adapters an engine can serve beside its weights. Both cost memory."""
+
+    rank: int
+    """The largest of an update; one of LORA_RANKS."""
+
+    modules: tuple[str, ...]
+    """Last names of the layers that can have one, without the output layer: with it vLLM 0.32 cannot score on CPU."""
+
+
 class Start(Record):
     """What one process serves, from its start to its end."""
 
     folder: str
-    """Whole weights and their tokenizer."""
+    """Whole weights."""
 
+    tokenizer: str
+    """Folder of their tokenizer."""
+
+    lora: LoraRoom | None
     dtype: Literal["float32", "bfloat16"]
     device: Literal["cpu", "cuda"]
     tensor_parallel_size: int
@@ -34,9 +52,16 @@ class Start(Record):
 
 
 class Swap(Record):
-    """Other weights of the same shapes."""
+    """Weights of the same shapes, read again only where others are held, and no adapter."""
 
     do: Literal["swap"] = "swap"
+    folder: str
+
+
+class Attach(Record):
+    """A LoRA adapter on the weights, until the next swap."""
+
+    do: Literal["attach"] = "attach"
     folder: str
 
 
@@ -80,8 +105,8 @@ class Rank(Record):
     count: int
 
 
-Command = Annotated[Swap | Generate | Score | Rank, Field(discriminator="do")]
-COMMAND: TypeAdapter[Swap | Generate | Score | Rank] = TypeAdapter(Command)
+Command = Swap | Attach | Generate | Score | Rank
+COMMAND: TypeAdapter[Command] = TypeAdapter(Annotated[Command, Field(discriminator="do")])
 
 
 class Ready(Record):

@@ -56,6 +56,11 @@ class Adapter:
     layers: Mapping[str, tuple[int, int]]
     """(outputs, inputs) of each layer it changes."""
 
+    @property
+    def rank(self) -> int:
+        """The largest of its updates; PEFT's default where adapter_config.json sets none."""
+        return max(map(int, [self.settings.get("r", 8), *(self.settings.get("rank_pattern") or {}).values()]))
+
 
 def is_adapter(folder: Path) -> bool:
     """Whether the folder is PEFT's, holding an adapter."""

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.errors import CheckpointError
+from epa_bench.core.notices import notice
 
 _TOKENS = 24
 """Fewer than the least `engine.max_model_len`."""
@@ -25,13 +26,36 @@ class Canary:
 
     def check(self, found: tuple[float, ...], dtype: str, folder: Path) -> None:
         """Raises CheckpointError where an engine that should hold the weights of `folder` gives other log-probs."""
-        apart = sum(abs(a - b) for a, b in zip(found, self.logps, strict=True)) / len(self.logps)
+        apart = self._apart(found)
         if not apart <= _TOLERANCE[dtype]:
             raise CheckpointError(
                 f"vLLM's log-probs of a fixed probe differ from transformers' by {apart:.3g} nats a token for the "
                 f"checkpoint in {folder}, expected at most {_TOLERANCE[dtype]:g} in {dtype}: it does not hold these "
                 "weights. Use --set engine=transformers"
             )
+
+    def check_attached(self, without: tuple[float, ...], found: tuple[float, ...], dtype: str, folder: Path) -> None:
+        """Of an engine's log-probs without and with the adapter of `folder`, whose this canary is.
+
+        Raises CheckpointError where they are the same. Says so where rounding alone would explain how far those
+        without it are from this canary: `check` passes then whether the adapter is applied or not.
+        """
+        if found == without:
+            raise CheckpointError(
+                f"vLLM's log-probs of a probe are the same with the adapter in {folder} as without it: it leaves "
+                "it out, or the adapter changes nothing"
+            )
+        apart = self._apart(without)
+        if apart <= _TOLERANCE[dtype]:
+            notice(
+                f"the adapter in {folder} moves a fixed probe by {apart:.3g} nats a token, and {_TOLERANCE[dtype]:g} "
+                f"are taken for rounding in {dtype}: vLLM changes its log-probs with the adapter, but that it changes "
+                "them rightly is not shown"
+            )
+
+    def _apart(self, found: tuple[float, ...]) -> float:
+        """Mean absolute difference, nats a token."""
+        return sum(abs(a - b) for a, b in zip(found, self.logps, strict=True)) / len(self.logps)
 
 
 @torch.no_grad()

@@ -73,7 +73,8 @@ class AnswerCells(TrainingCells):
         if self.engine.kind == "transformers":
             return self._on_checkpoint(step, config, inputs, checkpoint, hints)
         engine = self.sweep.engine
-        config["engine"] = {"kind": self.engine.kind, **vllm_settings(engine)}
+        settings = vllm_settings(engine, self.device, adapter=self._is_adapter(checkpoint))
+        config["engine"] = {"kind": self.engine.kind, **settings}
         hints = {**(hints or {}), **vllm_memory(engine)}
         return self._on_checkpoint(step, config, inputs, checkpoint, hints, PACKAGES)
 

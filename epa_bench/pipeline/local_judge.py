@@ -10,15 +10,19 @@ from epa_bench.config.judge import LocalJudge
 from epa_bench.config.schema import CheckpointReference
 from epa_bench.core.code import package_versions
 from epa_bench.core.errors import CheckpointError
-from epa_bench.engines.kinds import PACKAGES, EngineChoice, choose_engine
+from epa_bench.engines.kinds import PACKAGES, EngineChoice, attaches_adapters, choose_engine
 from epa_bench.execution.device import Device
 from epa_bench.models.identity import CheckpointIdentity, identify
 from epa_bench.steps.table import STEPS
 
 
-def vllm_settings(engine: Engine) -> dict[str, Any]:
-    """What of vLLM's settings decides an answer."""
-    return {"tensor_parallel_size": engine.tensor_parallel_size, "max_model_len": engine.max_model_len}
+def vllm_settings(engine: Engine, device: Device, *, adapter: bool) -> dict[str, Any]:
+    """What of vLLM's settings decides an answer of a checkpoint, which may be an adapter. Raises ConfigError."""
+    settings = {"tensor_parallel_size": engine.tensor_parallel_size, "max_model_len": engine.max_model_len}
+    if adapter and attaches_adapters(engine.adapters, engine.dtype, device):
+        # It rounds unlike merged weights.
+        return {**settings, "adapters": "attached"}
+    return settings
 
 
 def vllm_memory(engine: Engine) -> dict[str, Any]:
@@ -65,7 +69,8 @@ class LocalJudgeRecipe:
             **judge.decoding(),
         }
         if self.engine.kind == "vllm":
-            identity["engine"] = {"kind": "vllm", **vllm_settings(engine)}
+            adapter = self.checkpoint.base is not None
+            identity["engine"] = {"kind": "vllm", **vllm_settings(engine, self.device, adapter=adapter)}
             identity["versions"] |= package_versions(PACKAGES)
         return identity
 

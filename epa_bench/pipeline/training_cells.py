@@ -147,6 +147,12 @@ class TrainingCells(StartCells):
             for number in range(1, count + 1)
         )
 
+    def _is_adapter(self, checkpoint: Checkpoint) -> bool:
+        """Whether its folder holds a LoRA adapter instead of whole weights."""
+        if checkpoint.cell is not None:
+            return self.sweep.training.lora is not None
+        return self._external is not None and self._external.base is not None
+
     def name_of(self, checkpoint: Checkpoint) -> str:
         """What rows call it: its arm, with `@2/4` after it at half of the training."""
         if checkpoint.kept is None:

@@ -4,17 +4,20 @@ import dataclasses
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from transformers import PreTrainedModel
 
 from epa_bench.core.files import write_json
+from epa_bench.core.notices import notice
 from epa_bench.engines.protocol import Decoding, Engine
 from epa_bench.engines.scripted import read_script
+from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
-from epa_bench.engines.vllm_server import Servable, VllmServer
+from epa_bench.engines.vllm_server import AdapterRefusedError, VllmServer
 from epa_bench.engines.vllm_wire import Start
-from epa_bench.models.adapter_files import is_adapter
+from epa_bench.models.adapter_files import is_adapter, read_adapter
 from epa_bench.models.canary import canary_of
 from epa_bench.steps.context import StepContext
 from epa_bench.steps.loading import Opened, open_checkpoint
@@ -51,12 +54,10 @@ def engine_of(context: StepContext, opened: Opened[PreTrainedModel]) -> Transfor
     if "engine" not in config:
         tokens = {"score_tokens": config["batch_tokens"]} if "batch_tokens" in config else {}
         return TransformersEngine(opened.model, opened.tokenizer, opened.renderer, config["batch_size"], **tokens)
-    folder = context.checkpoint_folder()
     server = _server(_start(context))
-    weights = _merged(context, opened) if is_adapter(folder) else folder
-    server.load(Servable.of(weights, opened.tokenizer, canary_of(opened.model)))
+    adapter = _load(context, opened, server)
     ends = eos_ids(opened.model, opened.tokenizer)
-    return VllmEngine(server, opened.renderer, ends, special_ids(opened.tokenizer))
+    return VllmEngine(server, opened.renderer, ends, special_ids(opened.model, opened.tokenizer), adapter)
 
 
 def close_engine(context: StepContext, engine: Engine, decodings: Iterable[Decoding]) -> None:
@@ -66,8 +67,25 @@ def close_engine(context: StepContext, engine: Engine, decodings: Iterable[Decod
     shutil.rmtree(context.folder / _MERGED, ignore_errors=True)
 
 
+def _load(
+    context: StepContext, opened: Opened[PreTrainedModel], server: VllmServer
+) -> Literal["attached", "merged"] | None:
+    """Gives how the cell's checkpoint is served, if it is an adapter. Raises CheckpointError and WorkerError."""
+    folder, tokenizer, canary = context.checkpoint_folder(), opened.tokenizer, canary_of(opened.model)
+    if not is_adapter(folder):
+        server.load(Servable.of(folder, tokenizer, canary))
+        return None
+    if context.config["engine"].get("adapters") == "attached":
+        try:
+            server.load(Servable.of(context.base_folder(), tokenizer, canary, read_adapter(folder)))
+            return "attached"
+        except AdapterRefusedError as error:
+            notice(f"vLLM refused the adapter in {folder} and is given it merged into a copy of its base: {error}")
+    server.load(Servable.of(_merged(context, opened), tokenizer, canary))
+    return "merged"
+
+
 def _merged(context: StepContext, opened: Opened[PreTrainedModel]) -> Path:
-    """vLLM's LoRA crashes on CPU when it scores, and rounds unlike the merged weights that every other engine has."""
     folder = context.folder / _MERGED
     opened.model.save_pretrained(folder)
     opened.tokenizer.save_pretrained(folder)
@@ -78,6 +96,8 @@ def _start(context: StepContext) -> Start:
     settings = context.config["engine"]
     return Start(
         folder="",
+        tokenizer="",
+        lora=None,
         dtype=context.config["dtype"],
         device="cuda" if context.device == "cuda" else "cpu",
         tensor_parallel_size=settings["tensor_parallel_size"],

@@ -7,9 +7,10 @@ from transformers import GenerationConfig, PreTrainedModel
 
 from epa_bench.data.embedded.families import make_prompts
 from epa_bench.engines.protocol import Decoding, Request
+from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
-from epa_bench.engines.vllm_server import Servable, VllmServer
+from epa_bench.engines.vllm_server import VllmServer
 from epa_bench.engines.vllm_wire import Start
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import load_model
@@ -20,6 +21,8 @@ CHECKPOINTS = {"a": 0, "b": 1}
 
 START = Start(
     folder="",
+    tokenizer="",
+    lora=None,
     dtype="float32",
     device="cpu",
     tensor_parallel_size=1,
@@ -39,7 +42,11 @@ _ENDS = [int(TOKENIZER.eos_token_id), *range(20, 60)]
 
 
 def ended_model(seed: int) -> PreTrainedModel:
-    model = tiny_model(seed)
+    return ended(tiny_model(seed))
+
+
+def ended(model: PreTrainedModel) -> PreTrainedModel:
+    """With the tokens set that end answers."""
     model.generation_config = cast(Any, GenerationConfig)(eos_token_id=_ENDS)
     return model
 
@@ -57,7 +64,7 @@ def served(server: VllmServer, folder: Path, model: PreTrainedModel) -> VllmEngi
 
 def engine_on(server: VllmServer, model: PreTrainedModel) -> VllmEngine:
     """The engine of what the server has loaded."""
-    return VllmEngine(server, RENDERER, eos_ids(model, TOKENIZER), special_ids(TOKENIZER))
+    return VllmEngine(server, RENDERER, eos_ids(model, TOKENIZER), special_ids(model, TOKENIZER))
 
 
 def plain(model: PreTrainedModel) -> TransformersEngine:

@@ -6,7 +6,7 @@ import pytest
 
 from epa_bench.core.errors import ConfigError
 from epa_bench.engines import kinds
-from epa_bench.engines.kinds import EngineChoice, choose_engine
+from epa_bench.engines.kinds import EngineChoice, attaches_adapters, choose_engine
 
 Device = Literal["cpu", "cuda"]
 
@@ -68,3 +68,28 @@ def test_vllm_where_it_cannot_run(
     install(monkeypatch, **versions)
     with pytest.raises(ConfigError, match=rf"engine\.kind: vllm, but {message}"):
         choose_engine("vllm", device)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "dtype", "device", "attached"),
+    [
+        ("auto", "bfloat16", "cuda", True),
+        ("auto", "float32", "cuda", False),
+        ("auto", "bfloat16", "cpu", False),
+        ("attached", "float32", "cpu", True),
+        ("attached", "bfloat16", "cuda", True),
+        ("merged", "bfloat16", "cuda", False),
+    ],
+)
+def test_where_adapters_are_attached(
+    wanted: Literal["auto", "attached", "merged"],
+    dtype: Literal["float32", "bfloat16"],
+    device: Device,
+    attached: bool,
+) -> None:
+    assert attaches_adapters(wanted, dtype, device) == attached
+
+
+def test_adapters_that_cannot_be_attached() -> None:
+    with pytest.raises(ConfigError, match=r"engine\.adapters: attached, .* no float32; set engine\.dtype: bfloat16 or"):
+        attaches_adapters("attached", "float32", "cuda")

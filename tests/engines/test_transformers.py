@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any, cast
 
 import pytest
@@ -10,11 +11,11 @@ import torch
 from scipy.stats import chisquare  # type: ignore[import-untyped]
 from transformers import GenerationConfig, PreTrainedModel
 
-from epa_bench.core.errors import DataError
+from epa_bench.core.errors import CheckpointError, DataError
 from epa_bench.core.records import Message, Prompt
 from epa_bench.data.embedded.families import make_prompts
 from epa_bench.engines.protocol import Answer, Continuation, Decoding, Request
-from epa_bench.engines.transformers import TransformersEngine
+from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from tests.tiny import head_of, tiny_model, tiny_renderer, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -340,6 +341,23 @@ def test_the_tokenizers_eos_always_ends_an_answer(eos_token_id: int | list[int] 
     """Responses are trained to end in it."""
     model = with_settings(fixed_model({"": 0.0}), eos_token_id=eos_token_id)
     assert engine_of(model).answer(REQUESTS[:1], GREEDY) == [Answer(text="", tokens=1, finish="stop")]
+
+
+@pytest.mark.parametrize("eos_token_id", [50256, [50256, 10**6]])
+def test_an_eos_token_that_the_model_cannot_draw_is_left_out(eos_token_id: int | list[int]) -> None:
+    """As a configuration has it that was taken from another model."""
+    model = with_settings(fixed_model({"": 0.0}), eos_token_id=eos_token_id)
+    assert eos_ids(model, TOKENIZER) == [EOS]
+
+
+def test_a_checkpoint_whose_answers_could_not_end_is_refused() -> None:
+    """Its tokenizer has a larger vocabulary, with EOS in the part that the model lacks."""
+    model = with_settings(tiny_model(0), eos_token_id=None)
+    foreign = deepcopy(TOKENIZER)
+    foreign.add_special_tokens({"eos_token": "<|the end|>"})
+    with pytest.raises(CheckpointError, match=r"could end: its EOS tokens have the ids 300 and .* has 300 tokens"):
+        TransformersEngine(model, foreign, RENDERER, 4)
+    assert "<|the end|>" not in special_ids(model, foreign)
 
 
 # First tokens

@@ -2,16 +2,18 @@
 
 from collections import Counter
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 import torch
 from scipy.stats import chisquare  # type: ignore[import-untyped]
-from transformers import PreTrainedModel
+from transformers import GenerationConfig, PreTrainedModel
 
 from epa_bench.core.errors import DataError
 from epa_bench.engines.protocol import Continuation, Decoding, Request
 from epa_bench.engines.vllm_server import VllmServer
-from tests.engines.served import GREEDY, RENDERER, REQUESTS, START, plain, served
+from tests.engines.served import CHECKPOINTS, GREEDY, RENDERER, REQUESTS, START, TOKENIZER, plain, served
+from tests.tiny import tiny_model
 
 Models = dict[str, PreTrainedModel]
 Folders = dict[str, Path]
@@ -114,6 +116,19 @@ def test_a_stop_text_ends_an_answer(server: VllmServer, folders: Folders, models
     for answer, before in zip(answers, whole, strict=True):
         assert answer.tokens <= before.tokens
         assert answer.finish == ("stop" if stop in before.text else before.finish)
+
+
+@pytest.mark.parametrize("named", [None, [50256]])
+def test_the_tokenizers_eos_ends_answers_where_the_configuration_names_none(
+    server: VllmServer, folders: Folders, named: list[int] | None
+) -> None:
+    """Or one that the model cannot draw, which vLLM itself refuses."""
+    model = tiny_model(CHECKPOINTS["a"])
+    model.generation_config = cast(Any, GenerationConfig)(eos_token_id=named)
+    engine = served(server, folders["a"], model)
+    assert engine.eos_ids == (TOKENIZER.eos_token_id,)
+    answers = engine.answer(REQUESTS, Decoding(temperature=1, max_new_tokens=80))
+    assert {answer.finish for answer in answers} == {"stop", "length"}
 
 
 def test_a_prompt_without_room_is_a_row_of_its_own(server: VllmServer, folders: Folders, models: Models) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from epa_bench.config.schema import ScratchModel
 from epa_bench.core.errors import WorkerError
+from epa_bench.engines.servable import Servable
 from epa_bench.engines.vllm_process import engine_error
-from epa_bench.engines.vllm_server import Servable, VllmServer
+from epa_bench.engines.vllm_server import VllmServer
 from epa_bench.engines.vllm_wire import Start
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import new_model, ready, save_checkpoint

@@ -15,8 +15,9 @@ from transformers import PreTrainedModel
 from epa_bench.core.errors import CheckpointError, WorkerError
 from epa_bench.core.notices import Notice
 from epa_bench.engines.protocol import Answer, Decoding, Request
+from epa_bench.engines.servable import Servable
 from epa_bench.engines.vllm_process import VllmProcess
-from epa_bench.engines.vllm_server import Servable, VllmServer
+from epa_bench.engines.vllm_server import VllmServer
 from epa_bench.engines.vllm_wire import Generate, Generated, Rank, Ranked, Score, Scored, Swap
 from epa_bench.models.canary import Canary, canary_of
 from tests.engines.served import GREEDY, REQUESTS, TOKENIZER, engine_on, plain, servable, served

@@ -57,13 +57,15 @@ def test_the_rows_are_those_of_transformers(finished: "Workplace", tmp_path: Pat
 
 
 def test_adapters_and_prompts_without_room(finished: "Workplace", tmp_path: Path, vllm_device: str) -> None:
-    """Adapters are merged before vLLM has them. A prompt that is too long is a row with a reason in every suite."""
+    """Adapters are attached to one base. A prompt that is too long is a row with a reason in every suite."""
     workplace = finished.copy(tmp_path)
     lora = {"methods.dpo-nll": None, "methods.epa-1-1-2": None, "training.lora": {"r": 4, "lora_alpha": 16}}
     workplace.write({**GREEDY, **lora, "execution.device": vllm_device})
     workplace.finish("mini.yaml", "--set", "engine=transformers")
     expected = rows_of(workplace)
-    workplace.finish("mini.yaml", "--set", "engine=vllm", "--set", "engine.max_model_len=40")
+    settings = ("engine=vllm", "engine.max_model_len=40", "engine.adapters=attached")
+    served = workplace.run("run", "mini.yaml", *(word for setting in settings for word in ("--set", setting)))
+    assert (served.returncode, "warning" in served.stderr) == (0, False), served.stderr
     found = rows_of(workplace)
     short = [row for row in found if "exceed vLLM's 40" in row.get("error", "")]
     assert {(row["suite"], row["metric"]) for row in short} == {
@@ -75,7 +77,11 @@ def test_adapters_and_prompts_without_room(finished: "Workplace", tmp_path: Path
     ]
     prompts = {row["prompt_id"] for row in expected if row["suite"] == "generation"}
     assert 0 < len({row["prompt_id"] for row in short}) < len(prompts)
-    assert not list(workplace.store.glob("cells/responses/*/merged"))
+    for folder in workplace.store.glob("cells/responses/*"):
+        (engine,) = json.loads((folder / "engine.json").read_text())
+        inputs = json.loads((folder / "cell.json").read_text())["recipe"]["inputs"]
+        trained = engine["engine"] == "vllm" and "checkpoint" in inputs
+        assert engine.get("adapter") == ("attached" if trained else None)
 
 
 def test_an_engine_that_cannot_run_is_said_before_anything_is_computed(
@@ -112,3 +118,13 @@ def test_the_engine_is_in_the_address_of_answers_alone(
     assert cells("engine=vllm", "engine.max_model_len=64") != served
     if vllm_device == "cpu":
         assert cells() == plain
+    # What is no adapter is not attached, so it stays where it was.
+    assert cells("engine=vllm", "engine.adapters=attached", "engine.dtype=bfloat16") == cells(
+        "engine=vllm", "engine.dtype=bfloat16"
+    )
+    lora = ("engine=vllm", "engine.dtype=bfloat16", "training.lora={}")
+    attached, merged = (cells(*lora, f"engine.adapters={how}") for how in ("attached", "merged"))
+    changed = {label for label in merged if attached[label] != merged[label]}
+    assert {label for label in changed if label.startswith("responses ")} == {
+        label for label in merged if label.startswith("responses ") and label != "responses reference"
+    }
