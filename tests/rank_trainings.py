@@ -22,6 +22,7 @@ from transformers import PreTrainedModel, TrainerCallback, TrainerControl, Train
 from transformers.utils import logging
 
 from epa_bench.config.schema import Lora, Training
+from epa_bench.config.supervised import CheckpointSft
 from epa_bench.data.validation import hold_out
 from epa_bench.models.adapters import add_adapter, save_adapter
 from epa_bench.models.checkpoint import save_checkpoint
@@ -30,8 +31,19 @@ from epa_bench.training.batches import EncodedCandidate, GroupDataset
 from epa_bench.training.distributed import is_first_rank, leave_ranks, whole_weights
 from epa_bench.training.preference import train_preference
 from epa_bench.training.run import remove_checkpoints
+from epa_bench.training.sft import train_further
 from epa_bench.training.trainer import PreferenceTrainer
-from tests.tiny import BETA, Problem, counted, from_config, tiny_model, tiny_preferences, tiny_problem, tiny_tokenizer
+from tests.tiny import (
+    BETA,
+    Problem,
+    counted,
+    from_config,
+    tiny_model,
+    tiny_preferences,
+    tiny_problem,
+    tiny_renderer,
+    tiny_tokenizer,
+)
 
 RECIPE: dict[str, Any] = {"learning_rate": 4e-4, "nll": 0.1}
 SPLITS = [(8, 1), (2, 4)]
@@ -154,6 +166,38 @@ def _local_sizes(model: torch.nn.Module) -> Iterator[int]:
         yield (parameter.to_local() if isinstance(parameter, DTensor) else parameter).numel()
 
 
+def supervised_settings(batch: int, accumulation: int, **others: Any) -> CheckpointSft:
+    """Rows in steps of eight, the last of which goes over an epoch."""
+    split = {"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation}
+    return CheckpointSft.model_validate({**split, "learning_rate": 1e-3, "num_train_epochs": 2, **others})
+
+
+def train_further_from_tiny(folder: Path, settings: CheckpointSft) -> PreTrainedModel:
+    """The supervised stage, in one process or on each rank."""
+    model = tiny_model(0)
+    sequences = [tiny_renderer().encode(p.prompt, p.chosen.text) for p in tiny_preferences(30)]
+    aligned = [(-0.5 - 0.1 * (i % 7), -2.0 - 0.2 * (i % 5)) for i in range(len(sequences))]
+    train_further(
+        model,
+        sequences,
+        settings,
+        folder,
+        longest=128,
+        device="cpu",
+        report=lambda done, total: None,
+        aligned=aligned,
+    )
+    return model
+
+
+def train_further_on_ranks(folder: Path, settings: CheckpointSft) -> None:
+    model = train_further_from_tiny(folder, settings)
+    weights = whole_weights(model)
+    if is_first_rank():
+        save_checkpoint(folder / "model", model, tiny_tokenizer(), {"kind": "reference"}, weights)
+        remove_checkpoints(folder)
+
+
 def train_with_a_slow_rank(problem: Problem, folder: Path) -> None:
     """The second rank is late to write its part of each checkpoint, and tells whether that was sealed meanwhile."""
     save, sealed = PreferenceTrainer._save_rng_state, []
@@ -182,6 +226,9 @@ def main(folder: Path) -> None:
                 train_on_ranks(short, adapted, settings(save_steps=1, fsdp=fsdp), stop_at, adapted_model())
             if stop_at is not None:
                 train_on_ranks(short, adapted, settings(save_steps=1, fsdp=fsdp), model=adapted_model())
+        for objective in ("sft", "poft"):
+            supervised = supervised_settings(2, 4, objective=objective, fsdp=fsdp)
+            train_further_on_ranks(folder / kind / f"supervised-{objective}", supervised)
         resumable = settings(save_steps=1, fsdp=fsdp)
         train_on_ranks(short, folder / kind / "undisturbed", resumable)
         for stop_at in STOPS:

@@ -65,6 +65,7 @@ def _tree(found: "Forecast", every: bool) -> Tree:
 
 
 def _print_trainings(console: Console, found: "Forecast") -> None:
+    trainings = [*([found.supervised] if found.supervised else []), *found.trainings]
     rows = [
         {
             "arm": training.arm,
@@ -74,7 +75,7 @@ def _print_trainings(console: Console, found: "Forecast") -> None:
             "there is": _gib(training.available),
             "verdict": training.verdict,
         }
-        for training in found.trainings
+        for training in trainings
     ]
     console.print(f"Memory of a training on {found.device}, GiB ({found.workers} at a time)")
     console.print(grid(rows))
@@ -83,7 +84,7 @@ def _print_trainings(console: Console, found: "Forecast") -> None:
         "The reference is scored in cells of its own and is not held beside.",
         soft_wrap=True,
     )
-    for advice in dict.fromkeys(advice for training in found.trainings for advice in training.advice):
+    for advice in dict.fromkeys(advice for training in trainings for advice in training.advice):
         console.print(f"  less with {advice}", soft_wrap=True)
 
 

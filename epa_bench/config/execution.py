@@ -35,10 +35,10 @@ class ClusterCells(Record):
     """Cells by kind, for `ray` and `slurm`."""
 
     train: CellNeeds = CellNeeds()
-    """Trainings."""
+    """Trainings, that of a checkpoint into the reference included."""
 
     model: CellNeeds = CellNeeds()
-    """Others that compute with a model: the reference, answers, log-probs."""
+    """Others that compute with a model: a reference from scratch, answers, log-probs."""
 
     other: CellNeeds = CellNeeds()
     """Judging, statistics, reading data: no GPU."""

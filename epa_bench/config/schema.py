@@ -8,8 +8,9 @@ from pydantic_core import PydanticCustomError
 from epa_bench.config.engine import Engine
 from epa_bench.config.execution import Execution
 from epa_bench.config.judge import GoldJudge, Judge
-from epa_bench.config.supervised import References, Sft
+from epa_bench.config.supervised import CheckpointSft, References, Sft
 from epa_bench.config.trackers import Tracker
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.config.values import (
     ALL_LINEAR,
     Commit,
@@ -68,8 +69,8 @@ class ScratchReference(Record):
     template: Literal["chat"] = "chat"
 
 
-class CheckpointReference(Record):
-    """The reference is a Hugging Face checkpoint: a folder, or a hub name with its revision."""
+class GivenCheckpoint(Record):
+    """A Hugging Face checkpoint: a folder, or a hub name with its revision."""
 
     kind: Literal["checkpoint"]
     path: str
@@ -82,6 +83,12 @@ class CheckpointReference(Record):
 
     trust_remote_code: bool = False
     """Runs Python code that ships with the checkpoint. Leave it off unless you have read that code."""
+
+
+class CheckpointReference(GivenCheckpoint):
+    """The reference is a checkpoint as it is, or trained further by the supervised stage."""
+
+    sft: CheckpointSft | None = None
 
 
 Reference = Annotated[ScratchReference | CheckpointReference, Field(discriminator="kind")]
@@ -195,7 +202,7 @@ class AlignedScores(Record):
     summed over the response's tokens in nats, tokens is their number under the model's own tokenizer."""
 
 
-Aligned = Annotated[AlignedScratch | CheckpointReference | AlignedScores, Field(discriminator="kind")]
+Aligned = Annotated[AlignedScratch | GivenCheckpoint | AlignedScores, Field(discriminator="kind")]
 """A model whose mean log-prob a response token tells how good a supervised row is; its tokenizer may be another."""
 
 
@@ -326,30 +333,8 @@ class Lora(Record):
         }
 
 
-class Training(Record):
-    """Shared by every method. Names are those of transformers.TrainingArguments."""
-
-    per_device_train_batch_size: Count = 8
-    """Comparison groups a forward pass; fewer where a rank's share of the step is smaller (`execution.processes`)."""
-
-    gradient_accumulation_steps: Count = 4
-    """Forward passes an optimizer step. Results depend on the product with the batch size, not on the split."""
-
-    num_train_epochs: Count = 1
-    warmup_ratio: Fraction = 0.1
-
-    warmup_steps: Annotated[int, Field(ge=0)] | None = None
-    """Instead of warmup_ratio."""
-
-    lr_scheduler_type: Literal["linear", "cosine", "constant", "constant_with_warmup"] = "linear"
-    weight_decay: Annotated[Finite, Field(ge=0)] = 0.0
-    max_grad_norm: Positive = 1.0
-
-    optim: Literal["adamw_torch_fused", "adamw_torch", "adafactor", "sgd", "rmsprop", "adagrad"] = "adamw_torch_fused"
-    adam_beta1: Annotated[Finite, Field(ge=0, lt=1)] = 0.9
-    adam_beta2: Annotated[Finite, Field(ge=0, lt=1)] = 0.999
-    adam_epsilon: Positive = 1e-8
-    """The three are read by the AdamW optimizers."""
+class Training(TrainerSettings):
+    """Shared by every method."""
 
     data_seed: Seed | None = None
     """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
@@ -357,16 +342,6 @@ class Training(Record):
 
     lora: Lora | None = None
     """Train a LoRA adapter and keep the weights; `{}` takes every default."""
-
-    save_steps: Count | None = None
-    """Optimizer steps between the checkpoints a killed run resumes from."""
-
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    gradient_checkpointing: bool = False
-
-    fsdp: bool = False
-    """Shards weights, gradients and optimizer state over the ranks (`execution.processes`) with FSDP2, instead of
-    keeping a copy on each."""
 
     keep_checkpoints: Annotated[int, Field(ge=0, le=100)] = 0
     """Checkpoints to keep on the way, evenly spaced before the last one. The suites `generation` and `kl` are asked of
@@ -385,10 +360,6 @@ class Training(Record):
         if self.lora is not None:
             settings["lora"] = self.lora.recipe()
         return {name: value for name, value in settings.items() if name not in _LATER or value != defaults[name]}
-
-    @property
-    def groups_per_step(self) -> int:
-        return self.per_device_train_batch_size * self.gradient_accumulation_steps
 
 
 _LATER = {

@@ -1,10 +1,11 @@
 """The supervised stage's settings: cross-entropy, or PoFT on scores of aligned models, on all rows or the best ones."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from epa_bench.config.values import Count, Fraction, Grid, Positive, Seed
+from epa_bench.config.trainer import Scheduler, TrainerSettings
+from epa_bench.config.values import Commit, Count, Fraction, Grid, Positive, Seed
 from epa_bench.core.records import Finite, Record
 
 Share = Annotated[Finite, Field(gt=0, le=1)]
@@ -27,15 +28,32 @@ class Poft(Record):
     """`shuffled`: each row gets the aligned scores of another one. The placebo: equal weights, but of no meaning."""
 
 
-class Sft(Record):
-    """Supervised stage of a from-scratch reference."""
+class SupervisedData(Record):
+    """Rows of the supervised stage: JSON lines, JSON or Parquet (or .gz), or a hub data set.
 
-    num_train_epochs: Count = 1
-    batch_size: Count = 64
-    learning_rate: Positive = 3e-3
-    warmup_ratio: Fraction = 0.1
-    weight_decay: Annotated[Finite, Field(ge=0)] = 0.01
+    `prompt` and `response`, or `messages` that end in the assistant's turn, which alone is trained on.
+    """
+
+    path: str
+    split: str = "train"
+    """Of a hub data set; local files have none."""
+
+    revision: Commit | None = None
+    """Commit of a hub data set; required for a hub name."""
+
+    limit: Count | None = None
+    """Take only the first rows."""
+
+    invalid_rows: Literal["error", "drop"] = "error"
+    """Rows with an empty response, and prompts that do not fit `data.max_length`: refuse the file, or drop and count
+    them."""
+
+
+class SupervisedStage(Record):
+    """What the supervised stage minimises, and on which rows."""
+
     seed: Seed = 0
+    """Draws the order of the rows."""
 
     objective: Literal["sft", "poft"] = "sft"
     """`sft`: cross-entropy of the response tokens; `poft`: PoFT, which needs `aligned` models."""
@@ -46,6 +64,9 @@ class Sft(Record):
     keep: Share = 1.0
     """Share of the rows that is trained on: those with the highest mean score of the `aligned` models."""
 
+    data: SupervisedData | None = None
+    """Rows to train on; without it the chosen responses of the sweep's training file, or the embedded task's rows."""
+
     @property
     def needs_scores(self) -> bool:
         """Whether the aligned models' scores enter."""
@@ -53,10 +74,42 @@ class Sft(Record):
 
     def recipe(self) -> dict[str, Any]:
         """What decides the weights; what was added later is named only where it does."""
-        settings = self.model_dump(mode="json", exclude={"objective", "poft", "keep"})
+        settings = self.model_dump(mode="json", exclude={"objective", "poft", "keep", *_DECIDING_NOTHING})
         if self.objective == "poft":
             settings |= {"objective": "poft", "poft": self.poft.model_dump(mode="json")}
         return settings if self.keep == 1 else {**settings, "keep": self.keep}
+
+
+_DECIDING_NOTHING = ("save_steps", "data")
+"""How often weights are saved; the rows are an input of their own."""
+
+
+class Sft(SupervisedStage):
+    """Supervised stage of a from-scratch reference: AdamW with a cosine schedule."""
+
+    num_train_epochs: Count = 1
+    batch_size: Count = 64
+    learning_rate: Positive = 3e-3
+    warmup_ratio: Fraction = 0.1
+    weight_decay: Annotated[Finite, Field(ge=0)] = 0.01
+
+
+def _told(learning_rate: Any) -> Any:
+    if learning_rate is None:
+        raise ValueError(
+            "a checkpoint needs one of its own; usual for a 7B model are 2e-5 with sft (zephyr-7b-sft-full) and 1e-6 "
+            "with poft (its authors' code)"
+        )
+    return learning_rate
+
+
+class CheckpointSft(SupervisedStage, TrainerSettings):
+    """Supervised stage of a checkpoint, all of whose weights are trained: `training`'s keys, with a default for every
+    one but the learning rate, since what suits a model from scratch would wreck a pretrained one."""
+
+    learning_rate: Annotated[Positive, BeforeValidator(_told)] = Field(default=None, validate_default=True)
+
+    lr_scheduler_type: Scheduler = "cosine"
 
 
 Recipe = Literal["sft", "poft", "poft-shuffled", "filter+sft", "filter+poft"]
@@ -84,7 +137,10 @@ class References(Record):
     """`reference.sft.keep` of the filter's recipes."""
 
 
-def with_recipe(sft: Sft, recipe: Recipe, keep: float) -> Sft:
+_Stage = TypeVar("_Stage", bound=SupervisedStage)
+
+
+def with_recipe(sft: _Stage, recipe: Recipe, keep: float) -> _Stage:
     """The settings with the recipe's own; `keep` is the share of rows a filter keeps."""
     filtered = recipe.startswith("filter+")
     poft = sft.poft.model_copy(update={"scores": "shuffled" if recipe == "poft-shuffled" else "own"})

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 from epa_bench.core.records import Preference, Prompt, Record
+from epa_bench.data.supervised import SupervisedRow
 
 NGRAM = 13
 """Words in a row. Prompts with fewer are compared whole only."""
@@ -27,7 +28,7 @@ class Overlap(Record):
     """A training row that a suite asks about; one a row and suite."""
 
     index: int
-    """Of the row, from 0."""
+    """Of the row in its file, from 0."""
 
     row: str
     """Where it stands: file and row."""
@@ -46,7 +47,7 @@ def asked_texts(prompt: Prompt) -> list[str]:
     return [message.content for message in prompt if message.role == "user"]
 
 
-def find_overlaps(train: Sequence[Preference], asked: Mapping[str, Iterable[str]]) -> list[Overlap]:
+def find_overlaps(train: Sequence[Preference | SupervisedRow], asked: Mapping[str, Iterable[str]]) -> list[Overlap]:
     """The training rows whose prompt overlaps with one that a suite asks; `asked`: suite -> its prompts.
 
     Linear in the words of both. Words are what Unicode calls so: languages written without spaces are compared whole.
@@ -55,19 +56,19 @@ def find_overlaps(train: Sequence[Preference], asked: Mapping[str, Iterable[str]
     whole: list[dict[str, tuple[Kind, str]]] = []
     in_part: list[list[tuple[str, str]]] = []
     rows_of_ngram: Counter[str] = Counter()
-    for preference in train:
-        texts = asked_texts(preference.prompt)
+    for row in train:
+        texts = asked_texts(row.prompt)
         whole.append(index.whole(texts))
         in_part.append(index.in_part(texts))
         rows_of_ngram.update({ngram for _, ngram in in_part[-1]})
     overlaps = []
-    for number, preference in enumerate(train):
+    for number, row in enumerate(train):
         found = whole[number]
         for suite, ngram in in_part[number]:
             if rows_of_ngram[ngram] <= BOILERPLATE:
                 found.setdefault(suite, ("ngram", ngram))
         overlaps += [
-            Overlap(index=number, row=preference.source, suite=suite, kind=kind, shared=shared)
+            Overlap(index=number, row=row.source, suite=suite, kind=kind, shared=shared)
             for suite, (kind, shared) in found.items()
         ]
     return overlaps

@@ -74,12 +74,12 @@ def _parse_pair(row: Mapping[str, Any]) -> ParsedRow:
     columns = [f"rejected[{index}]" for index in range(len(several))] if len(several) > 1 else ["rejected"]
     chosen = parse_turns(row["chosen"], "chosen")
     rejected = [parse_turns(value, column) for value, column in zip(several, columns, strict=True)]
-    prompt_column = _prompt_column(row)
-    if prompt_column is None:
+    asked = prompt_column(row)
+    if asked is None:
         _refuse_foreign_prompt(row)
         splits = split_implicit([chosen, *rejected])
     else:
-        prompt = parse_turns(row[prompt_column], prompt_column)
+        prompt = parse_turns(row[asked], asked)
         splits = [
             split_explicit(prompt, turns, column)
             for turns, column in zip([chosen, *rejected], ["chosen", *columns], strict=True)
@@ -106,7 +106,8 @@ def _several(value: Any) -> list[Any]:
     return [value] if isinstance(value[0], Mapping) else value
 
 
-def _prompt_column(row: Mapping[str, Any]) -> str | None:
+def prompt_column(row: Mapping[str, Any]) -> str | None:
+    """The column that holds the prompt, if one does. Raises MalformedRowError where parts of it stand elsewhere."""
     column = next((column for column in _PROMPT_COLUMNS if row.get(column) is not None), None)
     beside = [other for other in _PROMPT_PARTS if row.get(other)]
     if column is not None and beside:
@@ -187,9 +188,9 @@ def _parse_scored(row: Mapping[str, Any]) -> ParsedRow:
 
 
 def _scored_prompt(row: Mapping[str, Any], values: list[Any], column: str) -> Prompt:
-    prompt_column = _prompt_column(row)
-    if prompt_column is not None:
-        return parse_turns(row[prompt_column], prompt_column)
+    column_of_prompt = prompt_column(row)
+    if column_of_prompt is not None:
+        return parse_turns(row[column_of_prompt], column_of_prompt)
     contexts = [value.get("context") if isinstance(value, Mapping) else None for value in values]
     if None in contexts:
         raise MalformedRowError(

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from epa_bench.core.errors import DataError, Problem, list_problems
 from epa_bench.core.records import Preference
 from epa_bench.data.layouts import ParsedRow, parse_row
-from epa_bench.data.turns import DefectiveRowError, MalformedRowError
+from epa_bench.data.turns import DefectiveRowError, MalformedRowError, check_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +68,7 @@ def read_preferences(
 
 def _check(found: ParsedRow) -> dict[int, DefectiveRowError]:
     """Defects of single rejected responses by index; raises a defect of the whole row."""
-    contents = [found.prompt] if isinstance(found.prompt, str) else [message.content for message in found.prompt]
-    if not any(content.strip() for content in contents):
-        raise DefectiveRowError("empty prompt", "the prompt has no text")
-    if not isinstance(found.prompt, str) and found.prompt[-1].role == "assistant":
-        raise MalformedRowError("expected a prompt that ends before the assistant's turn, its last message is one")
+    check_prompt(found.prompt)
     if not found.chosen.text.strip():
         raise DefectiveRowError("empty response", "the chosen response has no text")
     bad = {}

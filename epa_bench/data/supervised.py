@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from random import Random
 from statistics import fmean
 from typing import Annotated
@@ -17,8 +16,7 @@ Key = tuple[str, str]
 """Digest of the prompt, and the response: what a score belongs to, whatever tokens a model makes of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class SupervisedRow:
+class SupervisedRow(Record):
     """A prompt and the response to train on."""
 
     prompt: Prompt
@@ -77,6 +75,26 @@ def join_scores(rows: Sequence[SupervisedRow], scores: Sequence[AlignedScore], n
             "these rows: scores are joined by prompt and response, to the letter."
         )
     return [found[key] for key in keys]
+
+
+def order_of_rows(rows: int, *, rows_per_step: int, epochs: int, seed: int) -> list[int]:
+    """Indices of the rows of a whole training, every epoch in an order of its own and a step of `rows_per_step` after
+    the other; a step may go over the end of an epoch, and what does not fill the last one is left out.
+
+    Fixed before training, so that the split of a step into forward passes and ranks changes nothing. Raises DataError
+    where there is not one whole step.
+    """
+    order: list[int] = []
+    for epoch in range(epochs):
+        of_epoch = list(range(rows))
+        Random(stable_seed("supervised rows", seed, epoch)).shuffle(of_epoch)
+        order += of_epoch
+    if len(order) < rows_per_step:
+        raise DataError(
+            f"{rows} supervised rows in {epochs} epoch(s) are less than one optimizer step of {rows_per_step}; lower "
+            "reference.sft.per_device_train_batch_size or gradient_accumulation_steps, or train for more epochs"
+        )
+    return order[: len(order) - len(order) % rows_per_step]
 
 
 def best_rows(rows: Sequence[SupervisedRow], scores: Sequence[Sequence[float]], share: float) -> list[int]:

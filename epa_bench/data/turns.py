@@ -52,7 +52,7 @@ def split_explicit(prompt: Turns, turns: Turns, column: str) -> tuple[Prompt, st
     """(prompt, answer). A conversation may be the answer alone, or repeat the prompt before it."""
     if isinstance(turns, str):
         return prompt, turns
-    before, answer = _split_conversation(turns, column)
+    before, answer = split_conversation(turns, column)
     if not before:
         return prompt, answer
     # Zephyr's layout: the prompt column is the text of one message of the conversation.
@@ -65,7 +65,8 @@ def split_explicit(prompt: Turns, turns: Turns, column: str) -> tuple[Prompt, st
     return before, answer
 
 
-def _split_conversation(turns: tuple[Message, ...], column: str) -> tuple[tuple[Message, ...], str]:
+def split_conversation(turns: tuple[Message, ...], column: str) -> tuple[tuple[Message, ...], str]:
+    """(what stands before the last message, the text of that one, which is the assistant's)."""
     *before, last = turns
     if last.role != "assistant":
         raise MalformedRowError(f"{column}: expected a last message of role assistant, got {last.role!r}")
@@ -82,7 +83,7 @@ def split_implicit(all_turns: list[Turns]) -> list[tuple[Prompt, str]]:
     """
     texts = [turns for turns in all_turns if isinstance(turns, str)]
     if not texts:
-        return [_split_conversation(turns, "chosen or rejected") for turns in all_turns if not isinstance(turns, str)]
+        return [split_conversation(turns, "chosen or rejected") for turns in all_turns if not isinstance(turns, str)]
     if len(texts) < len(all_turns):
         raise MalformedRowError("expected chosen and rejected both as strings or both as messages, got one of each")
     if any(text == texts[0] for text in texts[1:]):
@@ -93,6 +94,15 @@ def split_implicit(all_turns: list[Turns]) -> list[tuple[Prompt, str]]:
     prefix = os.path.commonprefix(texts)  # noqa: RUF071 - characters are meant, these are no paths
     cut = len(prefix) - prefix.endswith(" ")
     return [(text[:cut], text[cut:]) for text in texts]
+
+
+def check_prompt(prompt: Prompt) -> None:
+    """Raises DefectiveRowError for a prompt without text, MalformedRowError for one that ends in an answer."""
+    contents = [prompt] if isinstance(prompt, str) else [message.content for message in prompt]
+    if not any(content.strip() for content in contents):
+        raise DefectiveRowError("empty prompt", "the prompt has no text")
+    if not isinstance(prompt, str) and prompt[-1].role == "assistant":
+        raise MalformedRowError("expected a prompt that ends before the assistant's turn, its last message is one")
 
 
 def describe(value: Any) -> str:

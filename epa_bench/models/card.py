@@ -22,9 +22,11 @@ CARD_FILE = "README.md"
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "numpy")
 _REFERENCE = {
-    True: "the files of the checkpoint that was given",
-    False: "the recipe of the checkpoint that the sweep trained from scratch",
+    None: "the files of the checkpoint that was given",
+    "reference": "the recipe of the checkpoint that the sweep trained from scratch",
+    "sft": "the recipe of the checkpoint that the sweep trained further from a given one",
 }
+"""By the step that made it."""
 _SOURCE = re.compile(r"(?P<name>.*), (?:row \d+|prompt .*)", re.DOTALL)
 _HUB_DATA = re.compile(r"[\w.-]+/[\w.-]+\[[^]/]+\]")
 
@@ -43,8 +45,8 @@ class Trained:
     reference: str
     """Digest of the reference."""
 
-    own_reference: bool
-    """The reference was given as a checkpoint; else the sweep made it."""
+    reference_step: str | None
+    """The step of the sweep that made the reference; None for a checkpoint that was given."""
 
     preferences: Sequence[Preference]
 
@@ -104,7 +106,7 @@ def _card(training: Trained) -> ModelCard:
         _section("Method", method),
         _section("Training", {**seeds, **settings}),
         _section("Data", data_set),
-        _section("Reference", {"digest": training.reference, "of": _REFERENCE[training.own_reference]}),
+        _section("Reference", {"digest": training.reference, "of": _REFERENCE[training.reference_step]}),
         _section("Result at the last step", training.result),
     ]
     if training.validation is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from epa_bench.config.schema import CheckpointReference
+from epa_bench.config.schema import GivenCheckpoint
 from epa_bench.core.digest import digest_of, folder_digest
 from epa_bench.core.errors import CheckpointError
 from epa_bench.models.adapter_files import CONFIG_FILE, Adapter, check_fits, is_adapter, read_adapter
@@ -42,7 +42,7 @@ class CheckpointIdentity:
 
 
 def identify(
-    reference: CheckpointReference, bases: Mapping[str, Path] | None = None, section: str = "reference"
+    reference: GivenCheckpoint, bases: Mapping[str, Path] | None = None, section: str = "reference"
 ) -> CheckpointIdentity:
     """The checkpoint that `locate` finds, with its digest. Raises CheckpointError as `locate` does."""
     found = locate(reference, bases, section)
@@ -63,7 +63,7 @@ def content_digest(folder: Path) -> str:
 
 
 def locate(
-    reference: CheckpointReference, bases: Mapping[str, Path] | None = None, section: str = "reference"
+    reference: GivenCheckpoint, bases: Mapping[str, Path] | None = None, section: str = "reference"
 ) -> CheckpointFolders:
     """Finds a local folder, or the local copy of a hub checkpoint at its pinned revision (downloading it if it can).
 

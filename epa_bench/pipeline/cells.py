@@ -77,10 +77,10 @@ class SweepCells(AnswerCells):
         label = f"{name} prompts"
         if isinstance(suite, RewardBenchSuite):
             config["roles"] = list(suite.sources)
-            return self._on_reference("bench_prompts", config, {"texts": self.texts(suite)}, label)
+            return self._on_tokenizer("bench_prompts", config, {"texts": self.texts(suite)}, label)
         assert suite.data is not None
         config["data"] = digest_of_source(suite.data, None, "")
-        return self._on_reference("bench_prompts", config, {}, label, {"data": suite.data})
+        return self._on_tokenizer("bench_prompts", config, {}, label, {"data": suite.data})
 
     @cached_property
     def results(self) -> tuple[Result, ...]:
@@ -156,7 +156,7 @@ class SweepCells(AnswerCells):
         """Of what a training is addressed by, what decides its loss and its plan."""
         plan = {key: value for key, value in self.plan(arm, seed).config.items() if key != "validation"}
         config = {"name": arm.name, "seed": seed, "arm": arm.recipe(), "plan": plan, "text": self._text}
-        return self._on_reference("golden", config, {}, label)
+        return self._on_tokenizer("golden", config, {}, label)
 
     def _bench_values(self, prompts: CellSpec, suite: BenchSuite, checkpoint: Checkpoint, label: str) -> CellSpec:
         inputs = {

@@ -5,15 +5,15 @@ from typing import Any
 
 from epa_bench.config.execution import Execution
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import Training
 from epa_bench.config.trackers import missing_packages
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError
 from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.losses.spec import LossSpec
 from epa_bench.losses.table import LOSSES, get_loss
 
-_DEFAULTS = Training()
+_DEFAULTS = TrainerSettings()
 _ONE = Execution().processes
 
 STORE_FOLDER = "store"
@@ -88,7 +88,7 @@ def check_controls(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
 
 def check_step_size(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
     """More weak negatives than other groups in an optimizer step: no data could serve them."""
-    step = _step(raw)
+    step = _step(_section(raw, "training"))
     if step is None:
         return
     batch, accumulation = step
@@ -109,17 +109,26 @@ def check_ranks(raw: dict[str, Any]) -> Iterator[tuple[Location, str]]:
     processes = _section(raw, "execution").get("processes", _ONE)
     if not isinstance(processes, int) or processes < 1:
         return
-    if processes == 1 and _section(raw, "training").get("fsdp") is True:
+    yield from _shares(("training",), _section(raw, "training"), processes)
+    reference = _section(raw, "reference")
+    if reference.get("kind") == "checkpoint" and isinstance(reference.get("sft"), dict):
+        yield from _shares(("reference", "sft"), reference["sft"], processes)
+
+
+def _shares(location: Location, settings: dict[str, Any], processes: int) -> Iterator[tuple[Location, str]]:
+    section = ".".join(map(str, location))
+    if processes == 1 and settings.get("fsdp") is True:
         yield (
-            ("training", "fsdp"),
-            "`training.fsdp`: shards over the ranks of a training, but `execution.processes` is 1; raise it, or leave "
-            "fsdp out",
+            (*location, "fsdp"),
+            f"`{section}.fsdp`: shards over the ranks of a training, but `execution.processes` is 1; raise it, or "
+            "leave fsdp out",
         )
-    step = _step(raw)
+    step = _step(settings)
     if step is not None and step[0] * step[1] % processes:
+        of = "" if section == "training" else f" of {section}"
         yield (
             ("execution", "processes"),
-            f"`execution.processes`: {processes} ranks cannot share a step of {step[0]} x {step[1]} groups evenly; "
+            f"`execution.processes`: {processes} ranks cannot share a step{of} of {step[0]} x {step[1]} groups evenly; "
             f"choose a number that divides {step[0] * step[1]}",
         )
 
@@ -168,11 +177,10 @@ def check_trackers(loaded: LoadedSweep) -> None:
         )
 
 
-def _step(raw: dict[str, Any]) -> tuple[int, int] | None:
+def _step(settings: dict[str, Any]) -> tuple[int, int] | None:
     """(batch size, accumulation); None for what the schema will refuse."""
-    training = _section(raw, "training")
-    batch = training.get("per_device_train_batch_size", _DEFAULTS.per_device_train_batch_size)
-    accumulation = training.get("gradient_accumulation_steps", _DEFAULTS.gradient_accumulation_steps)
+    batch = settings.get("per_device_train_batch_size", _DEFAULTS.per_device_train_batch_size)
+    accumulation = settings.get("gradient_accumulation_steps", _DEFAULTS.gradient_accumulation_steps)
     return (batch, accumulation) if isinstance(batch, int) and isinstance(accumulation, int) else None
 
 

@@ -79,6 +79,6 @@ def task_needs(cell: CellSpec, device: Device, execution: Execution) -> TaskNeed
 
 
 def _settings(cell: CellSpec, execution: Execution) -> CellNeeds:
-    if cell.step == "train":
+    if cell.step in ("train", "sft"):
         return execution.cells.train
     return execution.cells.model if on_device(cell) else execution.cells.other

@@ -142,7 +142,10 @@ def _lora(sweep: Sweep) -> Iterator[tuple[Location, str]]:
         yield from _targets(lora, layers)
         return
     found = locate(reference)
-    yield from _targets(lora, list(layer_shapes(found.path))) if found.adapter is None else _copied(lora, found.adapter)
+    if found.adapter is not None and reference.sft is None:
+        yield from _copied(lora, found.adapter)
+    else:
+        yield from _targets(lora, list(layer_shapes(found.base or found.path)))
 
 
 def _targets(lora: Lora, layers: Sequence[str]) -> Iterator[tuple[Location, str]]:

@@ -9,7 +9,9 @@ from epa_bench.core.files import read_records
 from epa_bench.core.records import Preference, Record
 from epa_bench.core.store import CellSpec, Store
 from epa_bench.data.contamination import Overlap, find_overlaps
+from epa_bench.data.supervised import SupervisedRow
 from epa_bench.pipeline.cells import SweepCells
+from epa_bench.steps.supervised import ROWS
 from epa_bench.suites.asked import asked_by_suites
 from epa_bench.suites.definitions import LmEvalSuite, RewardBench2Suite
 
@@ -22,7 +24,7 @@ class Report(Record):
 
     policy: str
     rows: int
-    """Training rows looked at."""
+    """Training rows looked at, those of the supervised stage included where it has rows of its own."""
 
     prompts: dict[str, int]
     """Suite -> prompts compared with; `data.eval` for the suites that ask the evaluation rows."""
@@ -35,7 +37,7 @@ class Report(Record):
     @property
     def overlapping(self) -> int:
         """Rows with an overlap."""
-        return len({overlap.index for overlap in self.overlaps})
+        return len({overlap.row for overlap in self.overlaps})
 
     def __str__(self) -> str:
         counts = Counter((overlap.suite, overlap.kind) for overlap in self.overlaps)
@@ -52,20 +54,22 @@ def contamination(cells: SweepCells, store: Store, compute: Compute) -> Report:
     if not isinstance(data, FilesData):
         raise ConfigError("the embedded task draws its own prompts; only `data.kind: files` can be contaminated")
     read, published = cells.read_files(data), cells.published
+    supervised_cell = cells.read_supervised()
     texts = {name: cells.texts(suite) for name, suite in published.items()}
-    for cell in (read, *texts.values()):
+    for cell in (read, *([] if supervised_cell is None else [supervised_cell]), *texts.values()):
         compute(cell)
     train, held_out = (read_records(store.open(read).file(f"{part}.jsonl"), Preference) for part in ("train", "eval"))
+    supervised = [] if supervised_cell is None else read_records(store.open(supervised_cell).file(ROWS), SupervisedRow)
     kinds = {name: suite.kind for name, suite in published.items()}
     asked = asked_by_suites(held_out, kinds, {name: store.open(cell) for name, cell in texts.items()})
     return Report(
         policy=data.contamination.policy,
-        rows=len(train),
+        rows=len(train) + len(supervised),
         prompts={suite: len(prompts) for suite, prompts in asked.items()},
         not_compared=tuple(
             name for name, suite in cells.suites.items() if isinstance(suite, RewardBench2Suite | LmEvalSuite)
         ),
-        overlaps=tuple(find_overlaps(train, asked)),
+        overlaps=(*find_overlaps(train, asked), *find_overlaps(supervised, asked)),
     )
 
 

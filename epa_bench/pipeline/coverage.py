@@ -20,6 +20,15 @@ def score_pass_summary(store: Store, logps: CellSpec) -> str:
     return _counts(_summary(store, logps))
 
 
+def supervised_summary(store: Store, reference: CellSpec) -> str:
+    """Rows of the supervised stage that made a reference from a checkpoint, and of the file they are from."""
+    parts = [_counts(_summary(store, reference))]
+    read = reference.inputs.get("supervised")
+    if read is not None:
+        parts += _splits(store, read, " file", "supervised")
+    return "; ".join(parts)
+
+
 def _splits(store: Store, cell: CellSpec, what: str, only: str | None) -> list[str]:
     found = sorted(_summary(store, cell).items())
     return [f"{split}{what} {_counts(counts)}" for split, counts in found if only in (None, split)]

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 from epa_bench.config.judge import ApiJudge
+from epa_bench.config.supervised import CheckpointSft
 from epa_bench.core.errors import StoreError, TrainingError
 from epa_bench.core.records import Record
 from epa_bench.core.store import CellSpec
@@ -14,10 +15,11 @@ from epa_bench.pipeline.judge_estimate import judge_estimates
 from epa_bench.pipeline.owed import standing
 from epa_bench.pipeline.run import Run, check_ready, needed_cells
 from epa_bench.pipeline.token_forecast import OwedTokens, owed_tokens
-from epa_bench.pipeline.training_memory import TrainingMemory, model_of, training_memory
+from epa_bench.pipeline.training_memory import TrainingMemory, model_of, supervised_memory, training_memory
 from epa_bench.suites.definitions import AlpacaEvalSuite, MtBenchSuite
 from epa_bench.training.estimate import GIB
 from epa_bench.training.free_memory import available_memory
+from epa_bench.training.known_shape import KnownModel
 
 
 class PlannedCell(Record):
@@ -56,6 +58,9 @@ class Forecast(Record):
     trainings: tuple[TrainingMemory, ...]
     """One an arm: seeds need the same."""
 
+    supervised: TrainingMemory | None
+    """The training that makes the reference from a checkpoint, where it is owed."""
+
     tokens: tuple[OwedTokens, ...]
 
     judging: tuple[dict[str, Any], ...]
@@ -77,15 +82,19 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
     found = standing(run.store, everything)
     workers = _side_by_side(run)
     cells = tuple(_planned(run, found.done))
-    owed = [cell for cell in cells if cell.state == "owed" and cell.step == "train"]
+    owed = {cell.digest for cell in cells if cell.state == "owed"}
+    trained = [cell for cell in cells if cell.digest in owed and cell.step == "train"]
     available = memory or _available(run, workers)
     model = model_of(sweep, device)
     trainings = tuple(training_memory(sweep, arm, model, available) for arm in run.cells.arms)
     # An arm trained by every seed of its own; all arms of a sweep are of one size.
     first = trainings[0]
+    supervised = _supervised(run, model, available, owed)
     disk = Disk(
-        checkpoints=len(owed) * (1 + sweep.training.keep_checkpoints) * first.checkpoint,
-        resumable=min(len(owed), workers) * first.resumable,
+        checkpoints=len(trained) * (1 + sweep.training.keep_checkpoints) * first.checkpoint
+        + (supervised.checkpoint if supervised else 0),
+        # Nothing else is trained while the reference is.
+        resumable=max(min(len(trained), workers) * first.resumable, supervised.resumable if supervised else 0),
         free=shutil.disk_usage(run.store.root).free,
     )
     return Forecast(
@@ -94,7 +103,8 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
         workers=workers,
         cells=cells,
         trainings=trainings,
-        tokens=tuple(owed_tokens(run, {cell.digest for cell in cells if cell.state == "owed"})),
+        supervised=supervised,
+        tokens=tuple(owed_tokens(run, owed)),
         judging=tuple(_judging(run)),
         disk=disk,
     )
@@ -102,20 +112,27 @@ def forecast(run: Run, memory: int | None = None) -> Forecast:
 
 def check_possible(found: Forecast) -> None:
     """Raises TrainingError or StoreError where it is certain that what is owed cannot be done here."""
-    if any(cell.state == "owed" and cell.step == "train" for cell in found.cells):
-        for training in found.trainings:
-            if training.verdict == "does not fit":
-                raise TrainingError(
-                    f"{training.arm}: weights, gradients and optimizer state alone take {training.certain / GIB:.1f} "
-                    f"GiB, there are {(training.available or 0) / GIB:.1f} GiB. Less is needed with\n  "
-                    + "\n  ".join(training.advice)
-                )
+    training_owed = any(cell.state == "owed" and cell.step == "train" for cell in found.cells)
+    for training in [*([found.supervised] if found.supervised else []), *(found.trainings if training_owed else ())]:
+        if training.verdict == "does not fit":
+            raise TrainingError(
+                f"{training.arm}: weights, gradients and optimizer state alone take {training.certain / GIB:.1f} "
+                f"GiB, there are {(training.available or 0) / GIB:.1f} GiB. Less is needed with\n  "
+                + "\n  ".join(training.advice)
+            )
     needed = found.disk.checkpoints + found.disk.resumable
     if needed > found.disk.free:
         raise StoreError(
             f"the owed checkpoints take {needed / GIB:.1f} GiB of disk, {found.disk.free / GIB:.1f} GiB are free; free "
             "some, train adapters (training.lora: {}), or choose another output.folder"
         )
+
+
+def _supervised(run: Run, model: KnownModel, available: int | None, owed: set[str]) -> TrainingMemory | None:
+    settings, cell = run.sweep.reference.sft, run.cells.reference
+    if not isinstance(settings, CheckpointSft) or cell is None or cell.digest not in owed:
+        return None
+    return supervised_memory(run.sweep, settings, model, available)
 
 
 def _planned(run: Run, done: set[str]) -> Iterator[PlannedCell]:

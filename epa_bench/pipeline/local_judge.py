@@ -7,7 +7,7 @@ from typing import Any
 
 from epa_bench.config.engine import Engine
 from epa_bench.config.judge import LocalJudge
-from epa_bench.config.schema import CheckpointReference
+from epa_bench.config.schema import GivenCheckpoint
 from epa_bench.core.code import package_versions
 from epa_bench.core.errors import CheckpointError
 from epa_bench.engines.kinds import PACKAGES, EngineChoice, attaches_adapters, choose_engine
@@ -42,7 +42,7 @@ class LocalJudgeRecipe:
         """Raises CheckpointError where it is absent or holds no safetensors weights."""
         judge = self.judge
         try:
-            return identify(CheckpointReference(kind="checkpoint", path=judge.path, revision=judge.revision))
+            return identify(GivenCheckpoint(kind="checkpoint", path=judge.path, revision=judge.revision))
         except CheckpointError as error:
             raise CheckpointError(f"the judge: {str(error).replace('reference.', 'judge.')}") from None
 

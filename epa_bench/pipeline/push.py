@@ -91,8 +91,8 @@ def _trained(run: Run, arm: str, seed: int) -> CellSpec:
 
 
 def _hub_name(reference: Reference) -> str | None:
-    """The reference's name on the hub, where it was named by that."""
-    if not isinstance(reference, CheckpointReference) or Path(reference.path).is_dir():
+    """The reference's name on the hub, where it was named by that; one that the sweep made has none."""
+    if not isinstance(reference, CheckpointReference) or reference.sft or Path(reference.path).is_dir():
         return None
     return reference.path
 

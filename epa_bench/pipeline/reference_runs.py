@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, ScratchReference, Sweep
+from epa_bench.config.schema import EmbeddedData, Sweep
 from epa_bench.config.supervised import Recipe, with_recipe
 from epa_bench.core.files import atomic_write_text
 from epa_bench.core.store import CellSpec, Store
@@ -79,7 +79,7 @@ def _single(sweep: Sweep) -> Iterator[tuple[str, int, Sweep]]:
     """(name, seed, a sweep with this reference alone)."""
     references, reference, data = sweep.references, sweep.reference, sweep.data
     assert references is not None
-    assert isinstance(reference, ScratchReference)
+    assert reference.sft is not None
     for recipe in references.recipes:
         sft = with_recipe(reference.sft, recipe, references.keep)
         for share in references.swapped:

@@ -163,7 +163,7 @@ def run_stage(run: Run, stage: Stage) -> None:
 def compute_for(run: Run, cells: Sequence[CellSpec]) -> None:
     """Computes what is owed of the cells, of this run and of those that differ from it in the reference."""
     remarks = []
-    if any(cell.step == "train" and not run.store.has(cell) for cell in cells):
+    if any(cell.step in ("train", "sft") and not run.store.has(cell) for cell in cells):
         runner = CellRunner(run.store.root, run.cells.device, {})
         remarks = heed_contamination(run.cells, run.store, lambda cell: runner(cell, lambda done, total: None))
     answering = f"answers: {run.cells.answering}"

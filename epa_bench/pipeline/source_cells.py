@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from epa_bench.config.schema import AlignedScratch, CheckpointReference, FilesData, ScratchReference, Sweep
+from epa_bench.config.schema import AlignedScratch, FilesData, GivenCheckpoint, ScratchReference, Sweep
 from epa_bench.core.errors import DataError
 from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
@@ -36,6 +36,9 @@ class SourceCells:
             return read
         config = {"suites": {name: suite.kind for name, suite in self.published.items()}}
         inputs = {"preferences": read, **{f"texts {name}": self.texts(suite) for name, suite in self.published.items()}}
+        supervised = self.read_supervised()
+        if supervised is not None:
+            inputs["supervised"] = supervised
         return self._cell("decontaminate", config, inputs, "preferences (without overlaps)")
 
     @property
@@ -63,6 +66,16 @@ class SourceCells:
         hints = {"train": data.train, "eval": data.eval}
         return self._cell("preferences_files", config, {}, "preferences (read)", hints)
 
+    def read_supervised(self) -> CellSpec | None:
+        """The user's supervised rows as they were read; None where the supervised stage has none of its own."""
+        sft = self.sweep.reference.sft
+        if sft is None or sft.data is None:
+            return None
+        data = sft.data
+        digest = digest_of_source(data.path, data.revision, data.split)
+        config = {**data.model_dump(mode="json", exclude={"path"}), "digest": digest}
+        return self._cell("supervised_files", config, {}, "supervised rows (read)", {"path": data.path})
+
     def texts(self, suite: AlpacaEvalSuite | MtBenchSuite | RewardBenchSuite) -> CellSpec:
         """The files that a published suite takes from others."""
         needed = suite.needed
@@ -81,10 +94,17 @@ class SourceCells:
     def _text(self) -> dict[str, Any]:
         return self._text_of(self.sweep.reference)
 
-    def _text_of(self, model: ScratchReference | CheckpointReference | AlignedScratch) -> dict[str, Any]:
-        trust = isinstance(model, CheckpointReference) and model.trust_remote_code
+    def _text_of(self, model: ScratchReference | GivenCheckpoint | AlignedScratch) -> dict[str, Any]:
+        trust = isinstance(model, GivenCheckpoint) and model.trust_remote_code
         max_length = self.sweep.data.max_length
         return {"template": model.template, "max_length": max_length, "trust_remote_code": trust}
+
+    @property
+    def _ranks(self) -> dict[str, int]:
+        """Of a cell that trains. Sums over ranks round differently, and a checkpoint is continued by as many ranks as
+        wrote it."""
+        processes = self.sweep.execution.processes
+        return {"processes": processes} if processes > 1 else {}
 
     @property
     def _generating(self) -> dict[str, Any]:
@@ -95,7 +115,7 @@ class SourceCells:
     def _scoring(self) -> dict[str, Any]:
         return self._scoring_by(self.sweep.reference)
 
-    def _scoring_by(self, model: ScratchReference | CheckpointReference | AlignedScratch) -> dict[str, Any]:
+    def _scoring_by(self, model: ScratchReference | GivenCheckpoint | AlignedScratch) -> dict[str, Any]:
         engine = self.sweep.engine
         return {"text": self._text_of(model), "batch_tokens": engine.score_tokens, "dtype": engine.dtype}
 

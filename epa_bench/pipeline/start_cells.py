@@ -10,8 +10,10 @@ from epa_bench.config.schema import (
     AlignedScratch,
     CheckpointReference,
     EmbeddedData,
+    GivenCheckpoint,
     ScratchReference,
 )
+from epa_bench.config.supervised import CheckpointSft
 from epa_bench.core.store import CellSpec
 from epa_bench.models.identity import CheckpointIdentity, identify
 from epa_bench.pipeline.source_cells import SourceCells, digest_of_source
@@ -23,29 +25,51 @@ class StartCells(SourceCells):
     """A sweep's reference and preference data on a device. Reads the user's checkpoints for their digests."""
 
     @cached_property
-    def _external(self) -> CheckpointIdentity | None:
-        """The user's own reference; None where the sweep makes it."""
+    def _given(self) -> CheckpointIdentity | None:
+        """The user's checkpoint: the reference, or what it is made from; None where it is made from scratch."""
         reference = self.sweep.reference
         return identify(reference) if isinstance(reference, CheckpointReference) else None
 
+    @property
+    def _external(self) -> CheckpointIdentity | None:
+        """The user's own reference; None where the sweep makes it."""
+        return self._given if self.sweep.reference.sft is None else None
+
     @cached_property
     def reference(self) -> CellSpec | None:
-        """The from-scratch reference, or None for the user's own."""
+        """The reference that the supervised stage makes, or None for the user's own."""
         reference = self.sweep.reference
-        if isinstance(reference, CheckpointReference):
+        if reference.sft is None:
             return None
         rows, inputs = self._supervised_rows
         if reference.sft.needs_scores:
             inputs |= {f"{ALIGNED}{name}": scores for name, scores in self.aligned_scores.items()}
-        config = {**self._made(reference), "max_length": self.sweep.data.max_length, **rows}
-        return self._cell("reference", config, inputs, f"reference ({reference.sft.objective.upper()})")
+        label = f"reference ({reference.sft.objective.upper()})"
+        if isinstance(reference, ScratchReference):
+            config = {**self._made(reference), "max_length": self.sweep.data.max_length, **rows}
+            return self._cell("reference", config, inputs, label)
+        assert self._given is not None
+        config = {
+            "sft": reference.sft.recipe(),
+            "text": self._text,
+            "dtype": "float32",
+            "invalid_rows": self._invalid_rows(reference.sft),
+            **rows,
+            **self._ranks,
+        }
+        return self._on_external(self._given, "sft", config, inputs, label, {"save_steps": reference.sft.save_steps})
+
+    def _invalid_rows(self, sft: CheckpointSft) -> str:
+        """What to do with supervised rows that do not fit: what their data says of other faults."""
+        data = self.sweep.data if sft.data is None else sft.data
+        return "error" if isinstance(data, EmbeddedData) else data.invalid_rows
 
     @cached_property
     def aligned_scores(self) -> Mapping[str, CellSpec]:
         """What every aligned model says of the supervised rows, by name; recipes and seeds share these cells."""
         return {name: self._aligned_scores(name, model) for name, model in self.sweep.aligned.items()}
 
-    def _aligned_scores(self, name: str, model: AlignedScratch | CheckpointReference | AlignedScores) -> CellSpec:
+    def _aligned_scores(self, name: str, model: AlignedScratch | GivenCheckpoint | AlignedScores) -> CellSpec:
         rows, inputs = self._supervised_rows
         label = f"scores of {name}"
         if isinstance(model, AlignedScores):
@@ -53,7 +77,7 @@ class StartCells(SourceCells):
             return self._cell("aligned_file", config, inputs, label, {"path": model.path})
         config = {**rows, **self._scoring_by(model)}
         hints = {"template_key": f"aligned.{name}.template"}
-        if isinstance(model, CheckpointReference):
+        if isinstance(model, GivenCheckpoint):
             identity = identify(model, section=f"aligned.{name}")
             return self._on_external(identity, "aligned_scores", config, inputs, label, hints)
         own = {**self._made(model), "max_length": model.data.max_length, "task": model.data.corpus_recipe()}
@@ -66,10 +90,12 @@ class StartCells(SourceCells):
     @property
     def _supervised_rows(self) -> tuple[dict[str, Any], dict[str, CellSpec]]:
         """What rows the supervised stage has, as settings and inputs of a cell."""
-        data = self.sweep.data
+        data, supervised = self.sweep.data, self.read_supervised()
         if isinstance(data, EmbeddedData):
             return {"task": data.corpus_recipe()}, {}
-        return {}, {"preferences": self._usable_files(data)}
+        if supervised is None:
+            return {}, {"preferences": self._usable_files(data)}
+        return {}, {"supervised": self._usable_files(data) if data.contamination.policy == "drop" else supervised}
 
     @cached_property
     def preferences(self) -> CellSpec:
@@ -79,12 +105,26 @@ class StartCells(SourceCells):
             config = {"task": data.recipe(), **self._generating}
             return self._on_reference("preferences_embedded", config, {}, "preferences (sampled from the reference)")
         config = {"text": self._text, "invalid_rows": data.invalid_rows}
-        return self._on_reference("fit", config, {"preferences": self._usable_files(data)}, "preferences (fit)")
+        return self._on_tokenizer("fit", config, {"preferences": self._usable_files(data)}, "preferences (fit)")
 
     @property
     def has_gold(self) -> bool:
         """Whether the data have a gold reward for any answer."""
         return isinstance(self.sweep.data, EmbeddedData)
+
+    def _on_tokenizer(
+        self,
+        step: str,
+        config: dict[str, Any],
+        inputs: dict[str, CellSpec],
+        label: str,
+        hints: dict[str, Any] | None = None,
+    ) -> CellSpec:
+        """A cell that reads the reference's tokenizer alone, which a given checkpoint has before it is trained further:
+        what it finds wrong is told first."""
+        if self._given is not None:
+            return self._on_external(self._given, step, config, inputs, label, hints)
+        return self._on_reference(step, config, inputs, label, hints)
 
     def _on_reference(
         self,

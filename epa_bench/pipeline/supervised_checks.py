@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 
-from epa_bench.config.schema import AlignedScratch, EmbeddedData, ScratchReference, Sweep
-from epa_bench.config.supervised import References, Sft, with_recipe
+from epa_bench.config.schema import AlignedScratch, EmbeddedData, Sweep
+from epa_bench.config.supervised import References, SupervisedStage, with_recipe
 from epa_bench.config.yaml12 import Location
 from epa_bench.suites.definitions import JudgedSuite, PairwiseSuite, SuiteDefinition
 
@@ -11,16 +11,22 @@ from epa_bench.suites.definitions import JudgedSuite, PairwiseSuite, SuiteDefini
 def check_supervised(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tuple[Location, str]]:
     """PoFT or a filter without aligned models, aligned models that are not what they should be, several references of
     what cannot have several."""
-    scratch = sweep.reference if isinstance(sweep.reference, ScratchReference) else None
-    if scratch is not None and sweep.references is None and scratch.sft.needs_scores and not sweep.aligned:
-        key = "objective" if scratch.sft.objective == "poft" else "keep"
+    sft = sweep.reference.sft
+    if sft is not None and sweep.references is None and sft.needs_scores and not sweep.aligned:
+        key = "objective" if sft.objective == "poft" else "keep"
         yield (
             ("reference", "sft", key),
             f"`reference.sft.{key}`: needs scores of aligned models; name some in `aligned`",
         )
+    if sft is not None and sft.data is not None and isinstance(sweep.data, EmbeddedData):
+        yield (
+            ("reference", "sft", "data"),
+            "`reference.sft.data`: the embedded task has supervised rows of its own; leave it out, or set "
+            "`data.kind` to files",
+        )
     yield from _aligned(sweep)
     if sweep.references is not None:
-        yield from _references(sweep, sweep.references, None if scratch is None else scratch.sft)
+        yield from _references(sweep, sweep.references, sft)
         for name, suite in suites.items():
             if isinstance(suite, JudgedSuite) and not isinstance(suite, PairwiseSuite):
                 yield (
@@ -41,8 +47,8 @@ def _aligned(sweep: Sweep) -> Iterator[tuple[Location, str]]:
                 f"`{place}.kind`: scratch is trained on the embedded task, and the data are files; name a checkpoint "
                 "or scores",
             )
-        if model.sft.needs_scores:
-            yield ("aligned", name, "sft"), f"`{place}.sft`: an aligned model is trained by sft on all its rows"
+        if model.sft.needs_scores or model.sft.data is not None:
+            yield ("aligned", name, "sft"), f"`{place}.sft`: an aligned model is trained by sft on all rows of its task"
         if sweep.data.max_length > model.model.max_position_embeddings:
             yield (
                 ("aligned", name, "model"),
@@ -51,9 +57,13 @@ def _aligned(sweep: Sweep) -> Iterator[tuple[Location, str]]:
             )
 
 
-def _references(sweep: Sweep, references: References, sft: Sft | None) -> Iterator[tuple[Location, str]]:
+def _references(sweep: Sweep, references: References, sft: SupervisedStage | None) -> Iterator[tuple[Location, str]]:
     if sft is None:
-        yield ("references",), "`references`: the sweep makes them, so `reference.kind` must be scratch"
+        yield (
+            ("references",),
+            "`references`: the sweep makes them; set `reference.sft`, by which the checkpoint is trained further, or "
+            "`reference.kind` to scratch",
+        )
         return
     if sft.needs_scores:
         yield ("reference", "sft"), "`reference.sft`: leave out objective and keep, which `references.recipes` set"

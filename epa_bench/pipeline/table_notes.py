@@ -5,9 +5,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from epa_bench.config.grid import Arm
-from epa_bench.config.schema import EmbeddedData, ScratchReference
+from epa_bench.config.schema import EmbeddedData
+from epa_bench.config.supervised import Sft
 from epa_bench.losses.table import get_loss
-from epa_bench.pipeline.coverage import data_summary, score_pass_summary
+from epa_bench.pipeline.coverage import data_summary, score_pass_summary, supervised_summary
 from epa_bench.pipeline.run import Run
 from epa_bench.suites.definitions import AnsweredSuite, LinearitySuite
 
@@ -71,11 +72,18 @@ def suite_notes(run: Run) -> Iterator[str]:
 
 
 def _supervised_notes(run: Run) -> Iterator[str]:
-    """How the reference was made, where that is more than cross-entropy on all rows."""
-    reference = run.sweep.reference
-    if isinstance(reference, ScratchReference) and reference.sft.needs_scores:
-        recipe = json.dumps(reference.sft.recipe(), sort_keys=True)
-        yield f"Reference: {recipe}; scores of {', '.join(run.sweep.aligned)}."
+    """How the reference was made, where that is more than cross-entropy on all rows of a model from scratch."""
+    sft = run.sweep.reference.sft
+    if sft is None or (isinstance(sft, Sft) and not sft.needs_scores):
+        return
+    recipe = json.dumps(sft.recipe(), sort_keys=True)
+    scores = f"; scores of {', '.join(run.sweep.aligned)}" if sft.needs_scores else ""
+    if isinstance(sft, Sft):
+        yield f"Reference: {recipe}{scores}."
+    else:
+        assert run.cells.reference is not None
+        made = supervised_summary(run.store, run.cells.reference)
+        yield f"Reference: a given checkpoint trained further, all weights: {recipe}{scores}. Supervised data: {made}."
 
 
 def _probe_notes(run: Run) -> Iterator[str]:

@@ -4,13 +4,16 @@ Rows are counted from the cells that hold them where those are in the store, els
 the rows of a file that was not read yet are not known.
 """
 
+import math
 from collections.abc import Collection, Iterator
 
 from epa_bench.config.schema import EmbeddedData
+from epa_bench.config.supervised import CheckpointSft, Sft
 from epa_bench.core.records import Record
 from epa_bench.core.store import CellSpec
 from epa_bench.pipeline.run import Run
 from epa_bench.pipeline.training_cells import Checkpoint
+from epa_bench.steps.supervised import ROWS
 from epa_bench.suites.definitions import AlpacaEvalSuite, AnsweredSuite, KlSuite, MtBenchSuite
 
 
@@ -18,7 +21,7 @@ class OwedTokens(Record):
     """Of the owed cells of one part."""
 
     part: str
-    """`training`, or a suite whose prompts are answered."""
+    """`training`, `supervised` for the stage that makes the reference, or a suite whose prompts are answered."""
 
     cells: int
 
@@ -35,6 +38,9 @@ def owed_tokens(run: Run, owed: Collection[str]) -> Iterator[OwedTokens]:
     trained = [c for c in cells.checkpoints if c.cell is not None and c.cell.digest in owed]
     if trained:
         yield _row("training", [_training_sequences(run, c) for c in trained], run.sweep.data.max_length)
+    sft, made = run.sweep.reference.sft, cells.reference
+    if sft is not None and made is not None and made.digest in owed:
+        yield _row("supervised", [_supervised_sequences(run, sft, made)], run.sweep.data.max_length)
     counted: set[str] = set()
     for name, suite in cells.suites.items():
         if isinstance(suite, AnsweredSuite | KlSuite):
@@ -67,6 +73,20 @@ def _training_sequences(run: Run, checkpoint: Checkpoint) -> int | None:
         return _lines(run, plan, "plan.jsonl") * candidates
     rows = sweep.data.train_prompts if isinstance(sweep.data, EmbeddedData) else sweep.data.train_limit
     return None if rows is None else rows * sweep.training.num_train_epochs * candidates
+
+
+def _supervised_sequences(run: Run, sft: Sft | CheckpointSft, made: CellSpec) -> int | None:
+    """Rows of all epochs that a filter keeps, those included that will turn out too long."""
+    files = {"supervised": ROWS, "preferences": "train.jsonl"}
+    held = next(((made.inputs[name], file) for name, file in files.items() if name in made.inputs), None)
+    data = run.sweep.data
+    if held is not None and run.store.has(held[0]):
+        rows: int | None = _lines(run, *held)
+    elif sft.data is not None:
+        rows = sft.data.limit
+    else:
+        rows = data.sft_prompts if isinstance(data, EmbeddedData) else data.train_limit
+    return None if rows is None else math.ceil(sft.keep * rows) * sft.num_train_epochs
 
 
 def _prompts(run: Run, suite: AnsweredSuite | KlSuite) -> int | None:

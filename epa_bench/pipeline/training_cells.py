@@ -88,15 +88,13 @@ class TrainingCells(StartCells):
         return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
 
     def _train(self, arm: Arm, seed: int) -> CellSpec:
-        processes = self.sweep.execution.processes
         config = {
             "arm": arm.recipe(),
             "seed": seed,
             "training": self._training,
             "text": self._text,
             "dtype": "float32",
-            # Sums over ranks round differently, and a checkpoint is continued by as many ranks as wrote it.
-            **({"processes": processes} if processes > 1 else {}),
+            **self._ranks,
         }
         inputs = {"preferences": self.preferences, "plan": self.plan(arm, seed), "own_scores": self.own_scores}
         # Under their own prompts they are responses of the data like others, and scored with them.

@@ -1,22 +1,25 @@
 """What the trainings of a sweep take of memory and disk, told before anything is loaded."""
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from epa_bench.config.grid import Arm
 from epa_bench.config.schema import CheckpointReference, Sweep, Training
+from epa_bench.config.supervised import CheckpointSft
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import CheckpointError
 from epa_bench.core.records import Record
+from epa_bench.leaderboard.board import REFERENCE_METHOD
 from epa_bench.models.chunks import chunk_positions
 from epa_bench.models.identity import locate
 from epa_bench.pipeline.cells import SweepCells
-from epa_bench.training.estimate import GIB, Estimate, Load, ModelShape, cheaper, estimate, share_of_step
+from epa_bench.training.estimate import GIB, Load, ModelShape, cheaper, estimate, share_of_step
 from epa_bench.training.known_shape import KnownModel, checkpoint_model, scratch_model
 
 
 class TrainingMemory(Record):
-    """One training of an arm, any seed. Bytes on one device (with ranks: on each).
+    """One training of an arm, any seed, or the one that makes the reference. Bytes on one device (with ranks: on each).
 
     The reference is scored in cells of its own, so no second model is held beside the one that is trained.
     """
@@ -47,32 +50,73 @@ class TrainingMemory(Record):
     """Bytes on disk while it runs: the two checkpoints it may be resumed from."""
 
 
+@dataclass(frozen=True)
+class _Job:
+    """A training, by what decides its memory."""
+
+    name: str
+    settings: TrainerSettings
+    section: str
+    """Of the sweep file, which holds the settings."""
+
+    trainable: int
+
+    sequences: int
+    """Of a group."""
+
+    longest: int
+    """Tokens of a sequence, at most."""
+
+    ranks: int
+
+    def at_most(self, shape: ModelShape, settings: TrainerSettings) -> int:
+        groups, _ = share_of_step(settings, self.ranks)
+        tokens = groups * self.sequences * self.longest
+        logits = min(tokens, chunk_positions(shape.device, shape.vocabulary))
+        found = estimate(shape, Load(tokens, tokens, logits), settings)
+        return found.weights + found.beyond_weights
+
+
 def training_memory(sweep: Sweep, arm: Arm, model: KnownModel, available: int | None) -> TrainingMemory:
     """The estimate of one arm's training."""
-    settings, ranks = sweep.training, sweep.execution.processes
-    trainable = model.trainable(settings.lora)
+    settings, candidates = sweep.training, 1 + arm.strong + arm.weak
+    trainable, ranks = model.trainable(settings.lora), sweep.execution.processes
+    job = _Job(arm.name, settings, "training", trainable, candidates, sweep.data.max_length, ranks)
+    return _memory(job, model, available, resumable=settings.save_steps is not None or settings.validation is not None)
+
+
+def supervised_memory(
+    sweep: Sweep, settings: CheckpointSft, model: KnownModel, available: int | None
+) -> TrainingMemory:
+    """The estimate of the supervised stage that makes the reference from a checkpoint."""
+    longest, ranks = sweep.data.max_length, sweep.execution.processes
+    job = _Job(REFERENCE_METHOD, settings, "reference.sft", model.parameters, 1, longest, ranks)
+    return _memory(job, model, available, resumable=settings.save_steps is not None)
+
+
+def _memory(job: _Job, model: KnownModel, available: int | None, *, resumable: bool) -> TrainingMemory:
+    settings, trainable = job.settings, job.trainable
     most = None
     if model.shape is None:
         # Sizes of layers do not count for what is certain.
         shape = ModelShape(model.parameters, trainable, 0, 0, 0, 0, 0, "cpu")
     else:
         shape = replace(model.shape, trainable=trainable)
-        most = None if settings.fsdp else _at_most(sweep, arm, settings, shape)
+        most = None if settings.fsdp else job.at_most(shape, settings)
     held = estimate(shape, Load(0, 0, 0), settings)
-    certain = (held.weights + held.gradients + held.optimizer) // (ranks if settings.fsdp else 1)
+    certain = (held.weights + held.gradients + held.optimizer) // (job.ranks if settings.fsdp else 1)
     verdict = _verdict(certain, most, available)
-    saves = settings.save_steps is not None or settings.validation is not None
     return TrainingMemory(
-        arm=arm.name,
+        arm=job.name,
         parameters=model.parameters,
         trainable=trainable,
         certain=certain,
         at_most=most,
         available=available,
         verdict=verdict,
-        advice=() if verdict in ("fits", "unknown") else tuple(_advice(sweep, arm, shape, most)),
+        advice=() if verdict in ("fits", "unknown") else tuple(_advice(job, shape, most)),
         checkpoint=4 * trainable,
-        resumable=2 * (4 * trainable + held.optimizer) if saves else 0,
+        resumable=2 * (4 * trainable + held.optimizer) if resumable else 0,
     )
 
 
@@ -81,6 +125,9 @@ def model_of(sweep: Sweep, device: str) -> KnownModel:
     reference = sweep.reference
     if isinstance(reference, CheckpointReference):
         found = locate(reference)
+        if reference.sft is not None:
+            # An adapter is merged into its base first.
+            return checkpoint_model(found.base or found.path, None, device)
         return checkpoint_model(found.path, found.base, device)
     return scratch_model(reference.model, device)
 
@@ -95,12 +142,14 @@ def training_bytes(sweep: Sweep, cells: SweepCells) -> dict[str, int]:
     except CheckpointError:
         # The cell that opens it says what is wrong.
         return {}
-    found: dict[str, int] = {}
+    found: dict[str, TrainingMemory] = {}
     for checkpoint in cells.checkpoints:
         if checkpoint.arm is not None and checkpoint.cell is not None:
-            memory = training_memory(sweep, checkpoint.arm, model, None)
-            found[checkpoint.cell.digest] = sweep.execution.processes * (memory.at_most or memory.certain)
-    return found
+            found[checkpoint.cell.digest] = training_memory(sweep, checkpoint.arm, model, None)
+    if isinstance(sweep.reference.sft, CheckpointSft) and cells.reference is not None:
+        found[cells.reference.digest] = supervised_memory(sweep, sweep.reference.sft, model, None)
+    ranks = sweep.execution.processes
+    return {digest: ranks * (memory.at_most or memory.certain) for digest, memory in found.items()}
 
 
 def _verdict(
@@ -115,22 +164,12 @@ def _verdict(
     return "fits" if most <= available else "may not fit"
 
 
-def _at_most(sweep: Sweep, arm: Arm, settings: Training, shape: ModelShape) -> int:
-    groups, _ = share_of_step(settings, sweep.execution.processes)
-    tokens = groups * (1 + arm.strong + arm.weak) * sweep.data.max_length
-    logits = min(tokens, chunk_positions(shape.device, shape.vocabulary))
-    return _total(estimate(shape, Load(tokens, tokens, logits), settings))
-
-
-def _total(found: Estimate) -> int:
-    return found.weights + found.beyond_weights
-
-
-def _advice(sweep: Sweep, arm: Arm, shape: ModelShape, most: int | None) -> Iterator[str]:
+def _advice(job: _Job, shape: ModelShape, most: int | None) -> Iterator[str]:
     if most is None:
-        yield "training.lora: {} (adapters instead of all weights), or more ranks (execution.processes)"
+        lora = "training.lora: {} (adapters instead of all weights), or " if isinstance(job.settings, Training) else ""
+        yield f"{lora}more ranks (execution.processes)"
         return
-    for what, settings, changed in cheaper(sweep.training, shape):
-        less = _at_most(sweep, arm, settings, changed)
+    for what, settings, changed in cheaper(job.settings, shape, job.section):
+        less = job.at_most(changed, settings)
         if less < most:
             yield f"{what}: at most {less / GIB:.1f} GiB"

@@ -7,8 +7,10 @@ from epa_bench.core.cell import Cell
 from epa_bench.core.files import read_records
 from epa_bench.core.records import Preference
 from epa_bench.data.contamination import Overlap, find_overlaps
+from epa_bench.data.supervised import SupervisedRow
 from epa_bench.report.loaded import LoadedRun
 from epa_bench.report.section import NothingToShow, Section, Table, each_run
+from epa_bench.steps.supervised import ROWS
 from epa_bench.suites.asked import asked_by_suites
 
 _SHOWN = 200
@@ -52,8 +54,12 @@ def _of_run(run: LoadedRun) -> Found:
     preferences = next(run.cells_of("preferences_files"))
     train, held_out = (read_records(preferences.file(f"{part}.jsonl"), Preference) for part in ("train", "eval"))
     kinds, texts = _suites_with_texts(run)
-    overlaps = find_overlaps(train, asked_by_suites(held_out, kinds, texts))
-    return _found(run, overlaps, f"of {len(train)} training rows")
+    asked = asked_by_suites(held_out, kinds, texts)
+    supervised = [
+        row for cell in run.cells_of("supervised_files") for row in read_records(cell.file(ROWS), SupervisedRow)
+    ]
+    overlaps = [*find_overlaps(train, asked), *find_overlaps(supervised, asked)]
+    return _found(run, overlaps, f"of {len(train) + len(supervised)} training rows")
 
 
 def _suites_with_texts(run: LoadedRun) -> tuple[dict[str, str], dict[str, Cell]]:
@@ -74,7 +80,7 @@ def _suites_with_texts(run: LoadedRun) -> tuple[dict[str, str], dict[str, Cell]]
 
 
 def _found(run: LoadedRun, overlaps: list[Overlap], of: str) -> Found:
-    rows = len({overlap.index for overlap in overlaps})
+    rows = len({overlap.row for overlap in overlaps})
     counts = Counter((overlap.suite, overlap.kind) for overlap in overlaps)
     listed = tuple((o.row, o.suite, o.kind, o.shared) for o in overlaps[:_SHOWN])
     more = (

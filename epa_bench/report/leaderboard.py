@@ -173,7 +173,8 @@ def model_of(run: LoadedRun) -> str:
     if reference["kind"] == "scratch":
         model = reference["model"]
         return f"scratch, {model['num_hidden_layers']} layers of {model['hidden_size']}"
-    return PurePath(reference["path"]).name
+    further = reference.get("sft")
+    return PurePath(reference["path"]).name + (f" + {further['objective']}" if further else "")
 
 
 def data_of(run: LoadedRun) -> str:

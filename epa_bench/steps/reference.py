@@ -7,12 +7,12 @@ from epa_bench.config.supervised import Sft
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import write_json
 from epa_bench.data.chat import EncodedResponse, Renderer
-from epa_bench.data.supervised import SupervisedRow, best_rows, shuffled_scores
+from epa_bench.data.supervised import SupervisedRow
 from epa_bench.data.tokenizer import train_tokenizer
 from epa_bench.models.checkpoint import new_model, ready, save_checkpoint
 from epa_bench.steps import loading  # noqa: F401 - sets threads and verbosity
 from epa_bench.steps.context import StepContext
-from epa_bench.steps.supervised import aligned_scores, supervised_rows
+from epa_bench.steps.supervised import chosen_rows, supervised_rows
 from epa_bench.training.run import remove_checkpoints
 from epa_bench.training.sft import train_sft
 
@@ -33,7 +33,7 @@ def run(context: StepContext) -> None:
     )
     model = ready(new_model(shape, tokenizer, seed=settings.seed), context.device)
     max_length = min(shape.max_position_embeddings, context.config["max_length"])
-    kept, scores = _chosen(context, settings, rows)
+    kept, scores = chosen_rows(context, settings, rows)
     sequences, fitting = _encode(Renderer(tokenizer, template="chat", max_length=max_length), kept)
     train_sft(
         model,
@@ -57,19 +57,6 @@ def run(context: StepContext) -> None:
         "rows_filtered_out": len(rows) - len(kept),
     }
     write_json(context.folder / "summary.json", summary)
-
-
-def _chosen(
-    context: StepContext, settings: Sft, rows: Sequence[SupervisedRow]
-) -> tuple[Sequence[SupervisedRow], Sequence[Sequence[float]]]:
-    """The rows to train on, and for each the aligned models' scores; of none where the settings do without."""
-    if not settings.needs_scores:
-        return rows, [()] * len(rows)
-    scores: Sequence[Sequence[float]] = aligned_scores(context, rows)
-    if settings.poft.scores == "shuffled":
-        scores = shuffled_scores(rows, scores, settings.seed)
-    best = best_rows(rows, scores, settings.keep)
-    return [rows[i] for i in best], [scores[i] for i in best]
 
 
 def _texts(row: SupervisedRow) -> Iterator[str]:

@@ -149,7 +149,9 @@ def _save(
             settings=context.config["training"],
             seed=context.config["seed"],
             reference=context.reference_identity(),
-            own_reference="reference" not in context.inputs,
+            reference_step=context.inputs["reference"].manifest.recipe["step"]
+            if "reference" in context.inputs
+            else None,
             preferences=preferences,
             result=outcome.last,
             validation=chosen.get("chosen"),

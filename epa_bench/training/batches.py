@@ -4,7 +4,7 @@ Shapes: G groups, K candidates (1 + strong + weak), N sequences (every candidate
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,11 @@ class GroupDataset(Dataset[list[EncodedCandidate]]):
                 "again"
             )
         return EncodedCandidate(sequence, candidate.example, score.logp, candidate.role == "strong", gold)
+
+    def sequences(self) -> Iterator[list[EncodedResponse]]:
+        """Those of each group, group after group."""
+        for index in range(len(self)):
+            yield [candidate.sequence for candidate in self._encoded(index)]
 
     def tokens_of_steps(self) -> Counter[int]:
         """Optimizer step, from 0 -> tokens of its sequences, a prompt counted with each of its responses."""

@@ -14,7 +14,7 @@ import torch.distributed as dist
 from peft import PeftModel
 from torch import Tensor, nn
 
-from epa_bench.config.schema import Training
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import ConfigError
 from epa_bench.losses.metrics import Tally
 from epa_bench.training.estimate import share_of_step
@@ -70,7 +70,7 @@ def wait_for_ranks() -> None:
         dist.barrier()
 
 
-def rank_arguments(settings: Training, device: str) -> dict[str, Any]:
+def rank_arguments(settings: TrainerSettings, device: str) -> dict[str, Any]:
     """What TrainingArguments need to know of the ranks. Raises ConfigError where they do not fit the settings."""
     ranks = rank_count()
     batch, accumulation = share_of_step(settings, ranks)

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from epa_bench.config.schema import Training
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import ConfigError
 
 _STATE_FLOATS = {
@@ -86,7 +87,7 @@ class Estimate:
         return ", ".join(f"{name} {size / GIB:.2f}" for name, size in parts.items())
 
 
-def estimate(shape: ModelShape, load: Load, settings: Training) -> Estimate:
+def estimate(shape: ModelShape, load: Load, settings: TrainerSettings) -> Estimate:
     """Weights, gradients and optimizer state in fp32; mixed precision adds a bf16 copy of the weights."""
     bf16 = settings.dtype == "bfloat16"
     layer = load.tokens * (10 * shape.hidden + 4 * shape.intermediate) + 2 * load.keys * shape.keys_values
@@ -103,7 +104,7 @@ def estimate(shape: ModelShape, load: Load, settings: Training) -> Estimate:
     )
 
 
-def share_of_step(settings: Training, ranks: int) -> tuple[int, int]:
+def share_of_step(settings: TrainerSettings, ranks: int) -> tuple[int, int]:
     """(groups a forward pass, passes) of each rank in an optimizer step: as many groups a pass as the settings allow.
 
     Raises ConfigError where the groups of a step cannot be shared out evenly.
@@ -119,8 +120,13 @@ def share_of_step(settings: Training, ranks: int) -> tuple[int, int]:
     return batch, share // batch
 
 
-def cheaper(settings: Training, shape: ModelShape) -> Iterator[tuple[str, Training, ModelShape]]:
-    """Every single change that may need less memory: what to write into the sweep, and what is trained then."""
+def cheaper(
+    settings: TrainerSettings, shape: ModelShape, section: str = "training"
+) -> Iterator[tuple[str, TrainerSettings, ModelShape]]:
+    """Every single change that may need less memory: what to write into `section` of the sweep, what is trained then.
+
+    Only the preference stage trains adapters.
+    """
     batch, steps = settings.per_device_train_batch_size, settings.gradient_accumulation_steps
     for smaller in dict.fromkeys((batch // 2, 1)):
         if smaller and settings.groups_per_step % smaller == 0:
@@ -128,7 +134,7 @@ def cheaper(settings: Training, shape: ModelShape) -> Iterator[tuple[str, Traini
                 "per_device_train_batch_size": smaller,
                 "gradient_accumulation_steps": batch * steps // smaller,
             }
-            what = " and ".join(f"training.{name}: {value}" for name, value in split.items())
+            what = " and ".join(f"{section}.{name}: {value}" for name, value in split.items())
             yield f"{what} (the same results)", settings.model_copy(update=split), shape
     for name, value, remark in (
         ("gradient_checkpointing", True, " (the same results, slower)"),
@@ -136,9 +142,9 @@ def cheaper(settings: Training, shape: ModelShape) -> Iterator[tuple[str, Traini
         ("optim", "adafactor", ""),
     ):
         yield (
-            f"training.{name}: {str(value).lower()}{remark}",
+            f"{section}.{name}: {str(value).lower()}{remark}",
             settings.model_copy(update={name: value}),
             shape,
         )
-    if settings.lora is None:
-        yield "training.lora: {} (adapters instead of all weights)", settings, replace(shape, trainable=0)
+    if isinstance(settings, Training) and settings.lora is None:
+        yield f"{section}.lora: {{}} (adapters instead of all weights)", settings, replace(shape, trainable=0)

@@ -1,17 +1,17 @@
 """What a training takes of memory, known before its first step, and what to change where that is too much."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
 
-from epa_bench.config.schema import Training
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import TrainingError
 from epa_bench.core.notices import notice
+from epa_bench.data.chat import EncodedResponse
 from epa_bench.models.chunks import chunk_positions
 from epa_bench.models.logprobs import ScorePass, language_model
-from epa_bench.training.batches import EncodedCandidate, GroupDataset
 from epa_bench.training.distributed import rank_count
 from epa_bench.training.estimate import GIB, Estimate, Load, ModelShape, cheaper, estimate, share_of_step
 from epa_bench.training.free_memory import free_memory
@@ -41,13 +41,20 @@ def shape_of(model: nn.Module) -> ModelShape:
     )
 
 
-def check_memory(model: nn.Module, dataset: GroupDataset, settings: Training, score_pass: ScorePass) -> None:
+def check_memory(
+    model: nn.Module,
+    groups: Iterable[Sequence[EncodedResponse]],
+    settings: TrainerSettings,
+    score_pass: ScorePass,
+    section: str = "training",
+) -> None:
     """Raises TrainingError, with what to change, where the largest micro-batch cannot fit into what is free.
 
-    Each rank looks at what it would hold itself.
+    `groups`: of the whole run, in its order; `section`: of the sweep file, which holds the settings. Each rank looks at
+    what it would hold itself.
     """
     shape = shape_of(model)
-    needs = _Needs(shape, [_GroupSize.of(dataset[i]) for i in range(len(dataset))], score_pass)
+    needs = _Needs(shape, [_GroupSize.of(group) for group in groups], score_pass, section)
     needed = needs.of(settings)
     device = next(model.parameters()).device
     # Ranks have a GPU each, but the machine's memory together.
@@ -72,14 +79,13 @@ class _GroupSize:
     keys: int
 
     @classmethod
-    def of(cls, group: Sequence[EncodedCandidate]) -> "_GroupSize":
-        sequences = [candidate.sequence for candidate in group]
+    def of(cls, sequences: Sequence[EncodedResponse]) -> "_GroupSize":
         # A response's last token is predicted, never read.
         read = [len(sequence.response_ids) - 1 for sequence in sequences]
         alone = [len(sequence.prompt_ids) + tokens for sequence, tokens in zip(sequences, read, strict=True)]
         # One, but for weak negatives under their own.
         prompts = {tuple(sequence.prompt_ids) for sequence in sequences}
-        return cls(len(group), max(alone), sum(map(len, prompts)) + sum(read), sum(alone))
+        return cls(len(sequences), max(alone), sum(map(len, prompts)) + sum(read), sum(alone))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +95,9 @@ class _Needs:
     shape: ModelShape
     groups: list[_GroupSize]
     score_pass: ScorePass
+    section: str = "training"
 
-    def of(self, settings: Training) -> Estimate:
+    def of(self, settings: TrainerSettings) -> Estimate:
         loads = self._loads(share_of_step(settings, rank_count())[0])
         return max((estimate(self.shape, load, settings) for load in loads), key=lambda found: found.beyond_weights)
 
@@ -105,10 +112,10 @@ class _Needs:
             loads.add(Load(tokens, keys, min(chunk, tokens) if self.score_pass.chunks_head else tokens))
         return loads
 
-    def advice(self, settings: Training) -> Iterator[str]:
+    def advice(self, settings: TrainerSettings) -> Iterator[str]:
         """Every single change that helps, with what is needed then."""
         needed = self.of(settings).beyond_weights
-        for what, changed, shape in cheaper(settings, self.shape):
+        for what, changed, shape in cheaper(settings, self.shape, self.section):
             found = replace(self, shape=shape).of(changed).beyond_weights
             if found < needed:
                 yield f"  {what}: {found / GIB:.2f} GiB"

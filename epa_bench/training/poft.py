@@ -14,6 +14,7 @@ from epa_bench.config.supervised import Poft
 from epa_bench.data.chat import EncodedResponse
 from epa_bench.losses.poft import poft_loss, poft_weights
 from epa_bench.models.packing import pack_sequences
+from epa_bench.training.distributed import of_all_ranks
 from epa_bench.training.supervised import SupervisedTrainer
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -50,10 +51,10 @@ class PoftTrainer(SupervisedTrainer):
         return (loss, {}) if return_outputs else loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Adds tau's quantiles since the last log."""
+        """Adds tau's quantiles since the last log, over all ranks."""
         if self._weights:
-            weights_N = torch.cat(self._weights)
-            taus_Q = weights_N.quantile(torch.tensor(QUANTILES, device=weights_N.device))
+            weights_N = torch.tensor(of_all_ranks(torch.cat(self._weights).tolist()))
+            taus_Q = weights_N.quantile(torch.tensor(QUANTILES))
             logs = logs | {f"tau/q{round(100 * q):02}": tau for q, tau in zip(QUANTILES, taus_Q.tolist(), strict=True)}
             self._weights.clear()
         super().log(logs, start_time)

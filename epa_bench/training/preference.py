@@ -14,9 +14,9 @@ from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.batches import GroupCollator, GroupDataset
 from epa_bench.training.distributed import rank_arguments, sum_gradients_in_fp32
 from epa_bench.training.memory import check_memory
-from epa_bench.training.run import run_trainer, training_arguments
+from epa_bench.training.run import planned_arguments, run_trainer, training_arguments
 from epa_bench.training.speed import TimeSteps, write_speed
-from epa_bench.training.trainer import PreferenceTrainer, warmup_steps
+from epa_bench.training.trainer import PreferenceTrainer
 from epa_bench.training.validation import (
     Chosen,
     ValidatedTrainer,
@@ -75,14 +75,14 @@ def train_preference(
     score_pass = choose_score_pass(model, longest=longest)
     if not settings.fsdp:
         # What a rank holds of a sharded model is not estimated.
-        check_memory(model, dataset, settings, score_pass)
+        check_memory(model, dataset.sequences(), settings, score_pass)
     held_out = settings.validation
     arguments = training_arguments(
         folder,
         device=device,
         seed=seed,
         learning_rate=learning_rate,
-        **_from_settings(settings, steps),
+        **{**planned_arguments(settings, steps), **_validation(settings)},
         **rank_arguments(settings, device),
         **(tracking or {}),
     )
@@ -112,32 +112,7 @@ def train_preference(
     return Outcome(log[-1], chosen_by(held_out, trainer.state) if held_out is not None else None)
 
 
-def _from_settings(settings: Training, steps: int) -> dict[str, Any]:
-    """The sweep's settings as TrainingArguments."""
-    arguments = settings.model_dump(
-        include={
-            "lr_scheduler_type",
-            "weight_decay",
-            "max_grad_norm",
-            "optim",
-            "adam_beta1",
-            "adam_beta2",
-            "adam_epsilon",
-            "save_steps",
-            "gradient_checkpointing",
-        }
-    )
-    if settings.validation is not None:
-        batch_size, save_steps = settings.per_device_train_batch_size, settings.save_steps
-        arguments |= validation_arguments(settings.validation, batch_size, save_steps)
-    if settings.warmup_steps is None:
-        arguments["warmup_steps"] = warmup_steps(settings.warmup_ratio, steps)
-    else:
-        arguments["warmup_steps"] = settings.warmup_steps
-    return {
-        **arguments,
-        # The plan is already the order of the whole run, epochs included.
-        "train_sampling_strategy": "sequential",
-        "num_train_epochs": 1,
-        "bf16": settings.dtype == "bfloat16",
-    }
+def _validation(settings: Training) -> dict[str, Any]:
+    if settings.validation is None:
+        return {}
+    return validation_arguments(settings.validation, settings.per_device_train_batch_size, settings.save_steps)

@@ -7,6 +7,7 @@ from typing import Any
 
 from transformers import PrinterCallback, Trainer, TrainingArguments
 
+from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.files import atomic_write_text
 from epa_bench.training.callbacks import ReportProgress
 from epa_bench.training.distributed import found_by_first_rank
@@ -14,6 +15,7 @@ from epa_bench.training.live_log import LiveLog, logged_steps
 from epa_bench.training.log_files import LIVE_LOG_FILE, LOG_FILE, log_lines
 from epa_bench.training.nonfinite import StopAtNonFinite
 from epa_bench.training.seal import SealCheckpoints, last_whole_checkpoint
+from epa_bench.training.trainer import warmup_steps
 
 _CHECKPOINTS = "checkpoints"
 
@@ -39,6 +41,32 @@ def training_arguments(folder: Path, *, device: str, save_steps: int | None, **k
     # With several GPUs in sight the Trainer would multiply the batch by their number, behind the plan's back.
     arguments._n_gpu = min(arguments.n_gpu, 1)
     return arguments
+
+
+def planned_arguments(settings: TrainerSettings, steps: int) -> dict[str, Any]:
+    """The sweep's settings as TrainingArguments, for rows that are already in the order of the whole run."""
+    arguments = settings.model_dump(
+        include={
+            "lr_scheduler_type",
+            "weight_decay",
+            "max_grad_norm",
+            "optim",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "save_steps",
+            "gradient_checkpointing",
+        }
+    )
+    warmup = settings.warmup_steps
+    return {
+        **arguments,
+        "warmup_steps": warmup_steps(settings.warmup_ratio, steps) if warmup is None else warmup,
+        "train_sampling_strategy": "sequential",
+        # Epochs included.
+        "num_train_epochs": 1,
+        "bf16": settings.dtype == "bfloat16",
+    }
 
 
 def run_trainer(

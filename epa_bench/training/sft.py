@@ -1,16 +1,22 @@
-"""The supervised stage: a reference model trained on responses given their prompts."""
+"""The supervised stage: a model trained on responses given their prompts, from scratch or from a checkpoint."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
+from typing import Any
 
 from transformers import PreTrainedModel
 
-from epa_bench.config.supervised import Sft
+from epa_bench.config.supervised import CheckpointSft, Sft, SupervisedStage
 from epa_bench.data.chat import EncodedResponse
+from epa_bench.data.supervised import order_of_rows
 from epa_bench.models.self_check import choose_score_pass
+from epa_bench.training.distributed import rank_arguments, sum_gradients_in_fp32
+from epa_bench.training.memory import check_memory
 from epa_bench.training.poft import PoftTrainer, collate_scored, scored_sequences
-from epa_bench.training.run import run_trainer, training_arguments
-from epa_bench.training.supervised import Rows, SupervisedTrainer, collate
+from epa_bench.training.run import planned_arguments, run_trainer, training_arguments
+from epa_bench.training.speed import TimeSteps, write_speed
+from epa_bench.training.supervised import Rows, StepShare, SupervisedTrainer, collate, collate_shares
 from epa_bench.training.trainer import warmup_steps
 
 
@@ -26,7 +32,7 @@ def train_sft(
     report: Callable[[int, int], None],
     aligned: Sequence[Sequence[float]] = (),
 ) -> None:
-    """The objective of `settings`, in place, AdamW with a cosine schedule; fp32.
+    """The objective of `settings`, in place, AdamW with a cosine schedule; fp32, a step in one forward pass.
 
     `longest`: tokens of the longest sequence there may be; `aligned`: for PoFT each sequence's mean log-prob a response
     token, nats, under every aligned model.
@@ -45,21 +51,80 @@ def train_sft(
         weight_decay=settings.weight_decay,
     )
     score_pass = choose_score_pass(model, longest=longest)
-    if settings.objective == "poft":
-        trainer: SupervisedTrainer = PoftTrainer(
-            settings=settings.poft,
-            score_pass=score_pass,
-            model=model,
-            args=arguments,
-            data_collator=collate_scored,
-            train_dataset=Rows(scored_sequences(sequences, aligned, settings.poft.mask)),
-        )
-    else:
-        trainer = SupervisedTrainer(
-            score_pass=score_pass,
-            model=model,
-            args=arguments,
-            data_collator=collate,
-            train_dataset=Rows(sequences),
-        )
+    poft = settings.objective == "poft"
+    trainer = _trainer(
+        settings,
+        score_pass=score_pass,
+        model=model,
+        args=arguments,
+        data_collator=collate_scored if poft else collate,
+        train_dataset=Rows(scored_sequences(sequences, aligned, settings.poft.mask) if poft else sequences),
+    )
     run_trainer(trainer, folder, report)
+
+
+def train_further(
+    model: PreTrainedModel,
+    sequences: Sequence[EncodedResponse],
+    settings: CheckpointSft,
+    folder: Path,
+    *,
+    longest: int,
+    device: str,
+    report: Callable[[int, int], None],
+    aligned: Sequence[Sequence[float]] = (),
+) -> None:
+    """The same of a pretrained model, in whatever split into forward passes and ranks; arguments as of `train_sft`.
+
+    A killed training goes on from what `folder` holds. Every rank calls this with the same arguments and its own copy
+    of the model, which `distributed.whole_weights` puts together again where `settings.fsdp` shards it. Raises
+    DataError where the rows make no whole step, TrainingError where the training cannot fit into memory or a loss or
+    gradient is not finite, ConfigError where the ranks cannot share a step evenly.
+    """
+    rows_per_step = settings.groups_per_step
+    order = order_of_rows(
+        len(sequences), rows_per_step=rows_per_step, epochs=settings.num_train_epochs, seed=settings.seed
+    )
+    ordered = [sequences[i] for i in order]
+    score_pass = choose_score_pass(model, longest=longest)
+    if not settings.fsdp:
+        # What a rank holds of a sharded model is not estimated.
+        check_memory(model, ([sequence] for sequence in ordered), settings, score_pass, "reference.sft")
+    arguments = training_arguments(
+        folder,
+        device=device,
+        seed=settings.seed,
+        learning_rate=settings.learning_rate,
+        **planned_arguments(settings, len(order) // rows_per_step),
+        **rank_arguments(settings, device),
+    )
+    sum_gradients_in_fp32(arguments)
+    steps = [ordered[start : start + rows_per_step] for start in range(0, len(ordered), rows_per_step)]
+    poft = settings.objective == "poft"
+    trainer = _trainer(
+        settings,
+        score_pass=score_pass,
+        model=model,
+        args=arguments,
+        data_collator=collate_scored if poft else collate_shares,
+        train_dataset=Rows(
+            scored_sequences(ordered, [aligned[i] for i in order], settings.poft.mask) if poft else list(_shares(steps))
+        ),
+        callbacks=[TimeSteps()],
+    )
+    run_trainer(trainer, folder, report)
+    if trainer.is_world_process_zero():
+        tokens = {i: sum(len(s.prompt_ids) + len(s.response_ids) for s in step) for i, step in enumerate(steps)}
+        write_speed(trainer.state, tokens, folder)
+
+
+def _trainer(settings: SupervisedStage, **arguments: Any) -> SupervisedTrainer:
+    if settings.objective == "poft":
+        return PoftTrainer(settings=settings.poft, **arguments)
+    return SupervisedTrainer(**arguments)
+
+
+def _shares(steps: Sequence[Sequence[EncodedResponse]]) -> Iterator[StepShare]:
+    for step in steps:
+        tokens = fmean(len(sequence.response_ids) for sequence in step)
+        yield from (StepShare(sequence, tokens) for sequence in step)

@@ -3,9 +3,10 @@
 from typing import Any, get_args
 
 import pytest
+from pydantic import ValidationError
 
 from epa_bench.config.schema import EmbeddedData
-from epa_bench.config.supervised import Poft, Recipe, Sft, with_recipe
+from epa_bench.config.supervised import CheckpointSft, Poft, Recipe, Sft, SupervisedData, with_recipe
 
 
 @pytest.mark.parametrize(
@@ -41,6 +42,30 @@ def test_plain_sft_has_the_recipe_it_always_had() -> None:
     }
     assert Sft().recipe() == Sft(poft=Poft(gamma=1.0)).recipe() == plain
     assert Sft(keep=0.5).recipe() == {**plain, "keep": 0.5}
+    # The rows of a file are another cell's.
+    assert Sft(data=SupervisedData(path="x")).recipe() == plain
+
+
+def test_a_checkpoint_needs_a_learning_rate_of_its_own() -> None:
+    with pytest.raises(ValidationError, match=r"2e-5 with sft .* 1e-6 with poft"):
+        CheckpointSft.model_validate({"objective": "poft"})
+    settings = CheckpointSft(learning_rate=2e-5)
+    assert (settings.lr_scheduler_type, settings.warmup_ratio, settings.dtype) == ("cosine", 0.1, "float32")
+
+
+def test_how_often_it_is_saved_and_what_is_not_read_decide_no_weights() -> None:
+    plain = CheckpointSft(learning_rate=2e-5)
+    assert plain.recipe() == CheckpointSft(learning_rate=2e-5, save_steps=3, poft=Poft(gamma=1.0)).recipe()
+    assert not {"save_steps", "data", "objective", "poft", "keep"} & plain.recipe().keys()
+    with_poft = with_recipe(plain, "filter+poft", 0.5)
+    assert isinstance(with_poft, CheckpointSft)
+    assert with_poft.recipe() == {
+        **plain.recipe(),
+        "objective": "poft",
+        "poft": Poft().model_dump(mode="json"),
+        "keep": 0.5,
+    }
+    assert CheckpointSft.model_validate(with_poft.recipe()) == with_poft
 
 
 def test_data_without_noise_have_the_recipe_they_always_had() -> None:

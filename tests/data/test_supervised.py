@@ -9,9 +9,18 @@ from hypothesis import strategies as st
 
 from epa_bench.core.errors import DataError
 from epa_bench.core.records import Message
-from epa_bench.data.supervised import AlignedScore, SupervisedRow, best_rows, join_scores, shuffled_scores
+from epa_bench.data.supervised import (
+    AlignedScore,
+    SupervisedRow,
+    best_rows,
+    join_scores,
+    order_of_rows,
+    shuffled_scores,
+)
 
-ROWS = [SupervisedRow(f"prompt {i}", f"response {i % 3}", f"file, row {i + 1}") for i in range(12)]
+ROWS = [
+    SupervisedRow(prompt=f"prompt {i}", response=f"response {i % 3}", source=f"file, row {i + 1}") for i in range(12)
+]
 MEANS = [(-float(i % 5), -1.0) for i in range(12)]
 ORDERS = st.permutations(range(12))
 
@@ -37,7 +46,7 @@ def test_a_row_that_occurs_twice_has_its_score_twice_and_further_scores_are_left
 
 
 def test_a_conversation_is_another_prompt_than_its_text() -> None:
-    row = SupervisedRow((Message(role="user", content="prompt 0"),), "response 0", "file, row 1")
+    row = SupervisedRow(prompt=(Message(role="user", content="prompt 0"),), response="response 0", source="file, row 1")
     with pytest.raises(DataError, match="1 of 1 supervised rows"):
         join_scores([row], scores(), "m")
 
@@ -79,3 +88,33 @@ def test_the_placebo_gives_every_row_the_scores_of_another_one(order: list[int])
     again = shuffled_scores([ROWS[i] for i in order], [distinct[i] for i in order], 0)
     assert again == [given_to[i] for i in order]
     assert shuffled_scores(ROWS, distinct, 1) != given_to
+
+
+@given(
+    rows=st.integers(1, 30),
+    rows_per_step=st.integers(1, 12),
+    epochs=st.integers(1, 4),
+    seed=st.integers(0, 3),
+)
+def test_the_order_of_a_training_takes_every_row_once_an_epoch(
+    rows: int, rows_per_step: int, epochs: int, seed: int
+) -> None:
+    """But for what does not fill the last step."""
+    if rows * epochs < rows_per_step:
+        with pytest.raises(DataError, match=f"{rows} supervised rows in {epochs} epoch"):
+            order_of_rows(rows, rows_per_step=rows_per_step, epochs=epochs, seed=seed)
+        return
+    order = order_of_rows(rows, rows_per_step=rows_per_step, epochs=epochs, seed=seed)
+    assert len(order) == rows * epochs - rows * epochs % rows_per_step
+    for start in range(0, len(order), rows):
+        epoch = order[start : start + rows]
+        assert len(set(epoch)) == len(epoch)
+        assert set(epoch) <= set(range(rows))
+    # The size of a step decides only where the order ends.
+    assert order == order_of_rows(rows, rows_per_step=1, epochs=epochs, seed=seed)[: len(order)]
+
+
+def test_the_seed_draws_the_order_and_every_epoch_has_its_own() -> None:
+    first, again, other = (order_of_rows(20, rows_per_step=4, epochs=2, seed=seed) for seed in (1, 1, 2))
+    assert first == again != other
+    assert first[:20] != first[20:] != list(range(20))

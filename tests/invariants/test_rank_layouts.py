@@ -24,6 +24,8 @@ from tests.rank_trainings import (
     VALIDATED,
     adapted_model,
     short_problem,
+    supervised_settings,
+    train_further_from_tiny,
     untied_model,
     validated_problem,
     wide_problem,
@@ -92,6 +94,23 @@ def test_two_ranks_are_the_same_run_as_one_process(
     assert ours_after.keys() == alone.weights.keys()
     for name, weight in ours_after.items():
         torch.testing.assert_close(weight, alone.weights[name], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("objective", ["sft", "poft"])
+def test_two_ranks_train_a_checkpoint_further_as_one_process(
+    ranks: Path, kind: str, objective: str, tmp_path: Path
+) -> None:
+    """Responses of different lengths, of which each rank and pass has others."""
+    alone = train_further_from_tiny(tmp_path, supervised_settings(8, 1, objective=objective))
+    folder = ranks / kind / f"supervised-{objective}"
+    assert len(log(folder)) == len(log(tmp_path)) > 5
+    for ours, theirs in zip(log(folder), log(tmp_path), strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-5, abs=1e-5)
+    start, expected = tiny_model(0).state_dict(), alone.state_dict()
+    for name, weight in weights(folder).items():
+        torch.testing.assert_close(weight, expected[name], rtol=0, atol=1e-5)
+    assert max(float((expected[name] - start[name]).abs().max()) for name in start) > 100 * 1e-5
 
 
 def test_it_is_a_run_in_which_weights_and_metrics_move(alone: Trained) -> None:

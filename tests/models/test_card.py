@@ -37,7 +37,7 @@ TRAINED = Trained(
     settings=Training(optim="adafactor").recipe(),
     seed=3,
     reference="0123456789abcdef",
-    own_reference=True,
+    reference_step=None,
     preferences=PREFERENCES,
     result={"loss": 0.25, "rewards/margins": 1.5},
     validation={"step": 40, "metric": "eval_loss", "value": 0.5},

@@ -46,6 +46,7 @@ def test_gpus_that_the_sweep_names_count_for_each_process() -> None:
     cells = ClusterCells(train=CellNeeds(gpus=2))
     assert task_needs(cell("train", processes=3), "cpu", Execution(cells=cells)).gpus == 6
     assert task_needs(cell("train", processes=3), "cpu", Execution()).gpus == 0
+    assert task_needs(cell("sft", processes=3), "cpu", Execution(cells=cells)).gpus == 6
 
 
 def test_the_nodes_device_is_not_this_machines(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from epa_bench.steps.table import STEPS
 
-WITHOUT_TORCH = {"aligned_file", "preferences_files", "plan", "probes", "verdicts", "values"}
+WITHOUT_TORCH = {"aligned_file", "preferences_files", "supervised_files", "plan", "probes", "verdicts", "values"}
 
 
 @pytest.mark.parametrize("name", STEPS)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from statistics import mean
 
@@ -86,9 +87,8 @@ def test_own_prompts_are_another_method(own: Problem, tmp_path: Path) -> None:
 def test_the_memory_estimate_counts_every_prompt_that_is_read(own: Problem, weak_prompt: WeakPrompt) -> None:
     """By what the score pass packs."""
     problem = own if weak_prompt == "own" else tiny_problem(1, 2)
-    for index in range(8):
-        group = problem.dataset[index]
+    for group in islice(problem.dataset.sequences(), 8):
         size = memory._GroupSize.of(group)
-        assert size.packed == len(pack_sequences([candidate.sequence for candidate in group]).ids_T)
-        alone = [len(pack_sequences([candidate.sequence]).ids_T) for candidate in group]
+        assert size.packed == len(pack_sequences(group).ids_T)
+        alone = [len(pack_sequences([sequence]).ids_T) for sequence in group]
         assert (size.sequences, size.longest, size.keys) == (len(group), max(alone), sum(alone))

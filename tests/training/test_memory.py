@@ -111,7 +111,7 @@ def test_the_largest_micro_batch_decides(problem: Problem, monkeypatch: pytest.M
 
     monkeypatch.setattr(memory, "estimate", spy)
     settings = Training(per_device_train_batch_size=4, gradient_accumulation_steps=2)
-    check_memory(tiny_model(0), problem.dataset, settings, ScorePass(True, True))
+    check_memory(tiny_model(0), problem.dataset.sequences(), settings, ScorePass(True, True))
     sizes = []
     for start in range(0, len(problem.dataset), 4):
         groups = [problem.dataset[i] for i in range(start, start + 4)]
@@ -126,7 +126,7 @@ def test_the_largest_micro_batch_decides(problem: Problem, monkeypatch: pytest.M
 def test_a_pass_with_padded_rows_sends_more(problem: Problem) -> None:
     settings = Training(per_device_train_batch_size=4)
     shape = shape_of(tiny_model(0))
-    groups = [memory._GroupSize.of(problem.dataset[i]) for i in range(len(problem.dataset))]
+    groups = [memory._GroupSize.of(group) for group in problem.dataset.sequences()]
     packed, padded, plain = (
         memory._Needs(shape, groups, found).of(settings)
         for found in (ScorePass(True, True), ScorePass(False, True), ScorePass(False, False))
@@ -173,7 +173,7 @@ MEASURED = """
     reference = {score.key: score for score in score_sequences(model, sequences, batch_tokens=2048)}
     problem = replace(problem, groups=groups, preferences=preferences, encode=encode, reference=reference)
     shape = memory.shape_of(model)
-    groups = [memory._GroupSize.of(problem.dataset[i]) for i in range(len(problem.dataset))]
+    groups = [memory._GroupSize.of(group) for group in problem.dataset.sequences()]
     expected = memory._Needs(shape, groups, ScorePass(True, True)).of(Training(**settings)).beyond_weights
     gc.collect()
     Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here
@@ -221,7 +221,7 @@ def with_free(monkeypatch: pytest.MonkeyPatch, size: float) -> None:
 
 
 def needed(problem: Problem, settings: Training) -> int:
-    groups = [memory._GroupSize.of(problem.dataset[i]) for i in range(len(problem.dataset))]
+    groups = [memory._GroupSize.of(group) for group in problem.dataset.sequences()]
     return memory._Needs(shape_of(tiny_model(0)), groups, ScorePass(True, True)).of(settings).beyond_weights
 
 
@@ -273,7 +273,7 @@ def test_ranks_share_the_step_and_the_machines_memory(problem: Problem, monkeypa
     settings = Training(per_device_train_batch_size=8, gradient_accumulation_steps=1)
 
     def check() -> None:
-        check_memory(tiny_model(0), problem.dataset, settings, ScorePass(True, True))
+        check_memory(tiny_model(0), problem.dataset.sequences(), settings, ScorePass(True, True))
 
     size = needed(problem, settings.model_copy(update={"per_device_train_batch_size": 4}))
     monkeypatch.setenv("WORLD_SIZE", "2")
