@@ -74,14 +74,14 @@ class SupervisedStage(Record):
 
     def recipe(self) -> dict[str, Any]:
         """What decides the weights; what was added later is named only where it does."""
-        settings = self.model_dump(mode="json", exclude={"objective", "poft", "keep", *_DECIDING_NOTHING})
+        settings = self.model_dump(mode="json", exclude={"objective", "poft", "keep", *_ELSEWHERE})
         if self.objective == "poft":
             settings |= {"objective": "poft", "poft": self.poft.model_dump(mode="json")}
         return settings if self.keep == 1 else {**settings, "keep": self.keep}
 
 
-_DECIDING_NOTHING = ("save_steps", "data")
-"""How often weights are saved; the rows are an input of their own."""
+_ELSEWHERE = ("save_steps", "data", "chat_template")
+"""How often weights are saved decides nothing; rows and template stand in a cell's recipe by what they hold."""
 
 
 class Sft(SupervisedStage):
@@ -110,6 +110,9 @@ class CheckpointSft(SupervisedStage, TrainerSettings):
     learning_rate: Annotated[Positive, BeforeValidator(_told)] = Field(default=None, validate_default=True)
 
     lr_scheduler_type: Scheduler = "cosine"
+
+    chat_template: str | None = None
+    """A file with the chat template that it is to learn, in Jinja; without it the tokenizer's own."""
 
 
 Recipe = Literal["sft", "poft", "poft-shuffled", "filter+sft", "filter+poft"]

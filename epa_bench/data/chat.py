@@ -79,7 +79,8 @@ class Renderer:
         if template == "chat" and tokenizer.chat_template is None:
             raise CheckpointError(
                 f"{name}: expected a chat template, the tokenizer has none; set `{key}: plain` "
-                "to concatenate prompt and response, or give the tokenizer the template it was trained with"
+                "to concatenate prompt and response, or give the tokenizer the template it was trained with; a base "
+                "that is trained further learns one from `reference.sft.chat_template: FILE`"
             )
         self._tokenizer: Any = tokenizer
         self._name = name

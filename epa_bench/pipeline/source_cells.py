@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from epa_bench.config.schema import AlignedScratch, FilesData, GivenCheckpoint, ScratchReference, Sweep
-from epa_bench.core.errors import DataError
+from epa_bench.config.supervised import CheckpointSft
+from epa_bench.core.errors import ConfigError, DataError
 from epa_bench.core.store import CellSpec
 from epa_bench.data.sources import source_digest
 from epa_bench.execution.device import Device
@@ -90,9 +93,13 @@ class SourceCells:
         }
         return self._cell("texts", config, {}, f"texts of {hints['suite']}", hints)
 
-    @property
+    @cached_property
     def _text(self) -> dict[str, Any]:
-        return self._text_of(self.sweep.reference)
+        reference = self.sweep.reference
+        text = self._text_of(reference)
+        if isinstance(reference.sft, CheckpointSft) and reference.sft.chat_template is not None:
+            text["chat_template"] = _read_template(Path(reference.sft.chat_template))
+        return text
 
     def _text_of(self, model: ScratchReference | GivenCheckpoint | AlignedScratch) -> dict[str, Any]:
         trust = isinstance(model, GivenCheckpoint) and model.trust_remote_code
@@ -145,6 +152,15 @@ class SourceCells:
         packages: tuple[str, ...] = (),
     ) -> CellSpec:
         return cell(step, config, inputs, label, self.device, hints, packages)
+
+
+def _read_template(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"`reference.sft.chat_template`: cannot read {path} ({error}); name a text file with a Jinja template"
+        ) from error
 
 
 def digest_of_source(source: str, revision: str | None, split: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from epa_bench.config.schema import AlignedScratch, EmbeddedData, Sweep
-from epa_bench.config.supervised import References, SupervisedStage, with_recipe
+from epa_bench.config.supervised import CheckpointSft, References, SupervisedStage, with_recipe
 from epa_bench.config.yaml12 import Location
 from epa_bench.suites.definitions import JudgedSuite, PairwiseSuite, SuiteDefinition
 
@@ -23,6 +23,11 @@ def check_supervised(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Ite
             ("reference", "sft", "data"),
             "`reference.sft.data`: the embedded task has supervised rows of its own; leave it out, or set "
             "`data.kind` to files",
+        )
+    if isinstance(sft, CheckpointSft) and sft.chat_template is not None and sweep.reference.template == "plain":
+        yield (
+            ("reference", "sft", "chat_template"),
+            "`reference.sft.chat_template`: `reference.template` is plain; leave one of them out",
         )
     yield from _aligned(sweep)
     if sweep.references is not None:

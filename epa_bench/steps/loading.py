@@ -80,7 +80,12 @@ def open_renderer(context: StepContext, folder: Path) -> Renderer:
 
 def _tokenizer(context: StepContext, folder: Path) -> PreTrainedTokenizerBase:
     whose = tokenizer_folder(folder, context.base_folder() if is_adapter(folder) else None)
-    return load_tokenizer(whose, trust_remote_code=context.config["text"]["trust_remote_code"])
+    text = context.config["text"]
+    tokenizer = load_tokenizer(whose, trust_remote_code=text["trust_remote_code"])
+    if "chat_template" in text:
+        # Before the checkpoint is trained to it, the tokenizer has none or another.
+        tokenizer.chat_template = text["chat_template"]
+    return tokenizer
 
 
 def _renderer(context: StepContext, tokenizer: PreTrainedTokenizerBase) -> Renderer:

@@ -55,6 +55,7 @@ def run(context: StepContext) -> None:
         trained_on = settings.num_train_epochs * len(sequences)
         summary = {
             "rows": len(rows),
+            "sequences": len(sequences),
             "rows_filtered_out": len(rows) - len(kept),
             "rows_that_do_not_fit": len(kept) - len(sequences),
             "responses_truncated": sum(sequence.truncated for sequence in sequences),

@@ -10,7 +10,8 @@ import pytest
 from epa_bench.config.yaml12 import read_document
 from epa_bench.core.errors import CheckpointError, ConfigError, DataError, EpaBenchError, TrainingError
 from epa_bench.core.store import CellSpec
-from epa_bench.pipeline.any_run import open_any
+from epa_bench.models.checkpoint import load_tokenizer
+from epa_bench.pipeline.any_run import open_any, run_any, write_any
 from epa_bench.pipeline.cell_runner import CellRunner
 from epa_bench.pipeline.cells import in_order
 from epa_bench.pipeline.explain import explain
@@ -122,7 +123,7 @@ def test_a_sweep_from_a_checkpoint_that_it_trains_further(place: Workplace) -> N
     assert 'Reference: a given checkpoint trained further, all weights: {"adam_beta1"' in text
     assert (
         "scores of theirs. Supervised data: responses truncated 0, rows 10, rows filtered out 0, rows left over at the "
-        "end 0, rows that do not fit 0; supervised file rows 10, rows dropped none."
+        "end 0, rows that do not fit 0, sequences 10; supervised file rows 10, rows dropped none."
     ) in text
     (reference,) = run.store.root.glob("cells/sft/*")
     assert "tau/q50" in (reference / "training_log.jsonl").read_text()
@@ -191,6 +192,19 @@ def test_several_references_from_one_checkpoint(place: Workplace) -> None:
     assert {cell.config["sft"]["seed"] for cell in cells if cell is not None} == {1, 2}
     steps = [cell.step for cell in runs.needed_cells()]
     assert (steps.count("sft"), steps.count("fit"), steps.count("aligned_file")) == (4, 1, 1)
+
+
+def test_references_from_one_checkpoint_are_compared(place: Workplace) -> None:
+    overrides = ["references={recipes: [sft, poft]}", "reference.sft.objective=sft", "methods={}"]
+    suites = "suites={generation: {limit: 4, decoding: {max_new_tokens: 4}}}"
+    runs = open_any(read_document(Path("mini.yaml")), [*overrides, suites], registry([]))
+    assert isinstance(runs, ReferenceRuns)
+    for cell in runs.needed_cells():
+        compute(runs.members[0].run, cell)
+    run_any(runs, "score")
+    board = write_any(runs)
+    assert {arm.arm for table in board.tables for arm in table.arms} == {"sft/n0/none", "poft/n0/none"}
+    assert any(note.startswith('poft/n0: 10 rows, {"adam_beta1": 0.9,') for note in board.notes)
 
 
 def test_the_chosen_responses_are_trained_on_without_rows_of_its_own(place: Workplace) -> None:
@@ -299,5 +313,19 @@ def test_a_base_without_a_chat_template(place: Workplace, save_checkpoint: Calla
         made()
     with pytest.raises(DataError, match=r"sft\.jsonl, row 1: expected a prompt as a string under `reference\.template"):
         made("reference.template=plain")
+    Path("mine.jinja").write_text(
+        "{% for m in messages %}<{{ m.role }}> {{ m.content }}{{ eos_token if m.role == 'assistant' }}\n{% endfor %}"
+        "{% if add_generation_prompt %}<assistant> {% endif %}"
+    )
+    run = opened("reference.sft.chat_template=mine.jinja")
+    # Data are fitted to the template that is learnt, and the checkpoint has it.
+    compute(run, run.cells.plans[0])
+    folder = compute(run, run.cells.reference)
+    assert load_tokenizer(folder / "model").chat_template == Path("mine.jinja").read_text()
+    compute(run, run.cells.own_scores)
+    with pytest.raises(ConfigError, match=r"`reference\.template` is plain; leave one of them out"):
+        opened("reference.sft.chat_template=mine.jinja", "reference.template=plain")
+    with pytest.raises(ConfigError, match=r"`reference\.sft\.chat_template`: cannot read nowhere"):
+        made("reference.sft.chat_template=nowhere.jinja")
     plain = made("reference.template=plain", "reference.sft.data=null", "reference.sft.objective=sft")
     assert summary_of(plain)["rows"] == 24
