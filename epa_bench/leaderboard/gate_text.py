@@ -14,7 +14,7 @@ _HEADER = ("Verdict", "Tier", "Check", "Baseline", "Candidate", "Change (one-sid
 
 _LEGEND = (
     "A positive change is an improvement. PASS: the lower bound is above minus the margin; BREACH: the upper bound is "
-    "below it, and a drop of any size is shown at 1 %, both at a Holm-adjusted p; INCONCLUSIVE: neither. Needed: the "
+    "below it, and a drop of any size is shown at 0.4 %, both at a Holm-adjusted p; INCONCLUSIVE: neither. Needed: the "
     "margin that an unchanged candidate passes with probability .8. n: prompts {times} seeds, pairs only."
 )
 

@@ -22,7 +22,7 @@ def test_one_seed_is_the_t_test_of_scipy_and_statsmodels(row: list[float], margi
     found = non_inferiority(np.array([row]), margin)
     assert found.p_non_inferior == pytest.approx(stats.ttest_1samp(row, -margin, alternative="greater").pvalue)
     by_more, at_all = (DescrStatsW(row).ttest_mean(-drop, alternative="smaller")[1] for drop in (margin, 0))
-    assert found.p_inferior == pytest.approx(max(by_more, min(1, 5 * at_all)))
+    assert found.p_inferior == pytest.approx(max(by_more, min(1, 12.5 * at_all)))
 
 
 @given(TABLES, st.floats(0.01, 0.5))
@@ -32,8 +32,8 @@ def test_p_values_and_bounds_agree(table: NDArray[np.float64], margin: float) ->
     assert (found.p_non_inferior < 0.05) == (found.interval.low > -margin)
     assume(found.interval.se > 0)
     p_drop = stats.t.cdf(found.interval.estimate / found.interval.se, found.interval.dof)
-    assume(abs(p_drop - 0.01) > 1e-9)
-    assert (found.p_inferior < 0.05) == (found.interval.high < -margin and p_drop < 0.01)
+    assume(abs(p_drop - 0.004) > 1e-9)
+    assert (found.p_inferior < 0.05) == (found.interval.high < -margin and p_drop < 0.004)
 
 
 @given(TABLES, st.floats(0.01, 0.5))
