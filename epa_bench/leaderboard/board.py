@@ -106,3 +106,7 @@ class Leaderboard(Record):
     """Package or data set -> version."""
 
     notes: tuple[str, ...]
+
+    def settings(self, suite: str) -> str | None:
+        """How the suite was set, which a sweep's board states in its notes; None for an imported run."""
+        return next((note for note in self.notes if note.startswith(f"{suite}: {{")), None)

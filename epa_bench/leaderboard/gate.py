@@ -40,10 +40,6 @@ class _Side:
     def table(self, suite: str, metric: str) -> MetricTable:
         return next(t for t in self.board.tables if (t.suite, t.metric) == (suite, metric))
 
-    def settings(self, suite: str) -> str | None:
-        """How the suite was set, which a sweep's board states in its notes; None for an imported run."""
-        return next((note for note in self.board.notes if note.startswith(f"{suite}: {{")), None)
-
 
 def run_gate(loaded: LoadedPolicy, baseline: Path, candidate: Path) -> GateReport:
     """The report; golden values alone need no baseline file.
@@ -125,7 +121,7 @@ def _refuse_incomparable(check: Check, old: _Side, new: _Side) -> None:
     for what, before, after in (
         ("judge", theirs.judge, ours.judge),
         ("better side", theirs.info.better, ours.info.better),
-        ("settings", old.settings(check.suite), new.settings(check.suite)),
+        ("settings", old.board.settings(check.suite), new.board.settings(check.suite)),
     ):
         if before != after:
             raise DataError(

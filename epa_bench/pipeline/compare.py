@@ -1,6 +1,6 @@
 """One table of several runs: their arms side by side or by model, data and beta, where their verdicts compare."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -87,6 +87,7 @@ def _board_of(folders: Sequence[Path], baseline: str | None, suites: Registry, *
         versions={"epa-bench": __version__, **_versions(boards)},
         notes=[
             *_mixed_notes(mixed),
+            *_settings_notes(boards),
             *unchecked,
             *(f"{name}: {note}" for name, board in boards.items() for note in board.notes),
         ],
@@ -131,6 +132,12 @@ def _only(found: Mapping[str, str]) -> str:
 
 def _mixed_notes(mixed: Sequence[str]) -> list[str]:
     return [f"{suite}: MIXED JUDGES, so a margin between runs is also one between judges." for suite in mixed]
+
+
+def _settings_notes(boards: Mapping[str, Leaderboard]) -> Iterator[str]:
+    for suite in _suites(boards):
+        if len({settings for board in boards.values() if (settings := board.settings(suite)) is not None}) > 1:
+            yield f"{suite}: SET DIFFERENTLY in the runs (their notes tell), so they do not answer one question."
 
 
 def _named(run: str, rows: pd.DataFrame) -> pd.DataFrame:

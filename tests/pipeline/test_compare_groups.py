@@ -48,6 +48,7 @@ def run(tmp_path: Path) -> RunMaker:
             judge={"chat": judge} if judge else {},
             title=name,
             versions={},
+            notes=[f"chat: {json.dumps(sweep.get('suites', {}).get('chat', {}))}"],
             metrics={("chat", "win_rate"): MetricInfo(label="win rate", digits=2, headline=True)},
         )
         write_run(folder, rows, board, tmp_path / "leaderboards")
@@ -214,6 +215,15 @@ def test_guards_of_compare_hold(run: RunMaker, tmp_path: Path) -> None:
         _group([first, second], tmp_path)
     _group([first, second], tmp_path, mix=True)
     assert "MIXED JUDGES" in (tmp_path / "out.md").read_text()
+    assert "SET DIFFERENTLY" not in (tmp_path / "out.md").read_text()
+
+
+def test_a_suite_that_was_set_otherwise_is_said(run: RunMaker, tmp_path: Path) -> None:
+    shorter = {"suites": {"chat": {"limit": 10}}, "data": {**FILES, "train": "b.jsonl"}}
+    _group([run("a", {"dpo": 0, "epa": 1}), run("b", {"dpo": 0, "epa": 1}, **shorter)], tmp_path)
+    text = (tmp_path / "out.md").read_text()
+    assert "- chat: SET DIFFERENTLY in the runs" in text
+    assert 'b: chat: {"limit": 10}' in text
 
 
 def test_what_has_no_groups_is_refused(run: RunMaker, tmp_path: Path) -> None:
