@@ -93,11 +93,12 @@ def _leaves(settings: Mapping[str, Any], above: str = "") -> Iterator[tuple[str,
 
 
 def _model_name(reference: Reference) -> str:
-    """A checkpoint's last part; of a model from scratch its size."""
+    """The last part of a checkpoint's path, and what it was trained further by; of a model from scratch its size."""
     if isinstance(reference, ScratchReference):
         model = reference.model
         return f"scratch Llama, {model.num_hidden_layers} layers of {model.hidden_size}"
-    return PurePath(reference.path).name
+    name = PurePath(reference.path).name
+    return name if reference.sft is None else f"{name} + {reference.sft.objective}"
 
 
 def _data_name(data: Data) -> str:

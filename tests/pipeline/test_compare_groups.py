@@ -182,6 +182,12 @@ def test_one_name_for_different_things_is_completed(run: RunMaker, tmp_path: Pat
     ]
 
 
+def test_a_checkpoint_that_was_trained_further_is_another_model(run: RunMaker, tmp_path: Path) -> None:
+    further = {"reference": {**CHECKPOINT, "sft": {"learning_rate": 2e-5}}}
+    _group([run("a", {"dpo": 0}), run("b", {"dpo": 0}, **further)], tmp_path, by="model,beta")
+    assert [line[0] for line in _table(tmp_path)[1:]] == ["tulu-sft", "tulu-sft + sft"]
+
+
 def test_one_method_name_for_two_recipes_has_two_columns(run: RunMaker, tmp_path: Path) -> None:
     runs = [
         run("a", {"dpo": 0, "epa": 1}),
