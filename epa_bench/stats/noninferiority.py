@@ -23,8 +23,8 @@ DROP_LEVEL = 0.004
 """At which a drop of any size must be shown, so that FALSE_BREACH holds. Satterthwaite's t is too often far out where
 few seeds differ much: seeds that happen to agree both narrow the standard error and raise the degrees of freedom. With
 three seeds of sd 2 points and 805 prompts, a margin of half a point is breached without a change in 1.6 % of sweeps at
-a level of .01, in .8 % at this one. Three seeds pay with true breaches that are inconclusive, five with hardly any. It
-does not hold where few seeds differ by more: 1.6 % with three of sd 5 points, and with two of sd 2."""
+a level of .01, in .8 % at this one. Small sweeps pay with true breaches that are inconclusive. It does not hold where
+few seeds differ by more: 1.6 % with three of sd 5 points, and with two of sd 2."""
 
 
 @dataclass(frozen=True, slots=True)
