@@ -14,6 +14,9 @@ from epa_bench.core.lines import LineProcess, ProcessDiedError
 from epa_bench.engines.kinds import choose_engine
 from epa_bench.execution.device import Device, resolve_device
 
+_OURS = {"transformers": "vLLM", "restart": "swap", "merged": "attached"}
+"""What each side is compared with."""
+
 _ENVIRONMENT = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
 
 
@@ -72,6 +75,12 @@ def _rows(found: dict[Part, Measured]) -> list[EngineRow]:
     swaps, restarts = found["swaps"].loads, found["restarts"].loads
     paired = swaps[: len(restarts)]
     rows.append(_row("another checkpoint", "s a checkpoint", paired, restarts, "restart", less_is_better=True))
+    attached, merged = found["adapters"].attached, found["adapters"].merged
+    assert attached is not None
+    assert merged is not None
+    rows.append(_row("another adapter", "s a checkpoint", attached.loads, merged.loads, "merged", less_is_better=True))
+    rates_of = attached.tokens_per_second, merged.tokens_per_second
+    rows.append(_row("its greedy answers", "tokens/s", *rates_of, "merged", less_is_better=False))
     return rows
 
 
@@ -83,7 +92,7 @@ def _row(
     return EngineRow(
         what=what,
         unit=unit,  # type: ignore[arg-type]
-        sides=(side, "swap" if side == "restart" else "vLLM"),
+        sides=(side, _OURS[side]),
         other=median(other),
         vllm=median(ours),
         ratio=median(ratios),

@@ -26,11 +26,13 @@ def to_terminal(report: EngineReport) -> Group:
 def _grids(report: EngineReport) -> list[Grid]:
     engines = [row for row in report.rows if row.sides[0] == "transformers"]
     swaps = [row for row in report.rows if row.sides[0] == "restart"]
+    adapters = [row for row in report.rows if row.sides[0] == "merged"]
     return [
         _grid(
             "vLLM against transformers", ("transformers", "vLLM", "times better (lowest, highest)", "rounds"), engines
         ),
         _grid("Another checkpoint", ("restart", "swap", "times faster (lowest, highest)", "restarts"), swaps),
+        _grid("Adapters", ("merged", "attached", "times better (lowest, highest)", "rounds"), adapters),
     ]
 
 
@@ -64,4 +66,6 @@ def _how(report: EngineReport, machine: Machine) -> list[str]:
         "packed score pass. Its start-up is a fresh process that imports it and loads the checkpoint.",
         "A swap and a restart are from a checkpoint on disk to an engine that has been compared with transformers on a "
         f"probe, which reads the checkpoint once more. {work.swaps} checkpoints were swapped through.",
+        "Adapters are LoRA of rank 16 on every linear layer, merged into a copy of their base on disk and swapped in, "
+        "or attached to the base that vLLM holds (`engine.adapters`).",
     ]

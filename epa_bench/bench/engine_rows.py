@@ -5,7 +5,7 @@ from typing import Literal
 from epa_bench.config.schema import ScratchModel
 from epa_bench.core.records import Finite, Record
 
-Part = Literal["start", "full answers", "uneven answers", "scores", "swaps", "restarts", "agreement"]
+Part = Literal["start", "full answers", "uneven answers", "scores", "swaps", "restarts", "adapters", "agreement"]
 
 
 class EngineWork(Record):
@@ -55,6 +55,13 @@ class Rates(Record):
     vllm: tuple[Finite, ...]
 
 
+class Served(Record):
+    """Adapters served in one way, a round each."""
+
+    loads: tuple[Finite, ...]
+    tokens_per_second: tuple[Finite, ...]
+
+
 class Measured(Record):
     """What a part gave: only what belongs to it is there."""
 
@@ -62,6 +69,9 @@ class Measured(Record):
     tokens_per_second: Rates | None = None
     loads: tuple[Finite, ...] = ()
     """Seconds of every swap or restart, reading and checking the checkpoint included."""
+
+    merged: Served | None = None
+    attached: Served | None = None
 
     equal: int = 0
     """Greedy answers that are the same, token for token."""

@@ -17,7 +17,8 @@ import torch
 from transformers import GenerationConfig, PreTrainedModel
 from transformers.utils import logging
 
-from epa_bench.bench.engine_rows import EngineWork, Measured, Part, Rates
+from epa_bench.bench.engine_checkpoints import Checkpoints
+from epa_bench.bench.engine_rows import EngineWork, Measured, Part, Rates, Served
 from epa_bench.bench.subject import words_tokenizer
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.lines import asked_lines, keep_standard_output
@@ -28,8 +29,10 @@ from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_
 from epa_bench.engines.vllm_engine import VllmEngine
 from epa_bench.engines.vllm_server import VllmServer
 from epa_bench.engines.vllm_wire import Start
+from epa_bench.models.adapter_files import read_adapter
+from epa_bench.models.adapters import load_merged
 from epa_bench.models.canary import canary_of
-from epa_bench.models.checkpoint import load_model, new_model, save_checkpoint
+from epa_bench.models.checkpoint import load_model, save_checkpoint
 
 _PLACES = 64
 _END_SHARE = 0.03
@@ -42,11 +45,12 @@ _OPEN = (
 
 
 class Bench:
-    """Checkpoints of one shape with random weights, and both engines."""
+    """Both engines and what they serve."""
 
     def __init__(self, work: EngineWork, device: Any, folder: Path) -> None:
         self._work, self._device, self._folder = work, device, folder
         self._tokenizer = words_tokenizer(work.model.vocab_size)
+        self._checkpoints = Checkpoints(work.model, self._tokenizer, folder)
         self._renderer = Renderer(self._tokenizer, template="plain", max_length=work.model.max_position_embeddings)
         self._server = VllmServer(
             Start(
@@ -72,6 +76,8 @@ class Bench:
             return self._agreement()
         if part == "swaps":
             return Measured(loads=tuple(self._timed_load(i) for i in range(self._work.swaps)))
+        if part == "adapters":
+            return self._adapters()
         if part == "restarts":
             return Measured(loads=tuple(self._timed_load(i, fresh=True) for i in range(self._work.restarts)))
         return Measured(tokens_per_second=self._rates(part))
@@ -79,7 +85,7 @@ class Bench:
     # Parts
 
     def _start(self) -> Measured:
-        first = self._checkpoint(0)
+        first = self._checkpoints.whole(0)
         start = self._clock()
         subprocess.run([sys.executable, "-c", _OPEN, str(first), self._device], check=True, stdout=sys.stderr)
         alone = self._clock() - start
@@ -112,6 +118,20 @@ class Bench:
         decoding = Decoding(temperature=0 if greedy else 1, max_new_tokens=self._work.new_tokens)
         return sum(answer.tokens for answer in self._answers(engine, self._requests(number), decoding))
 
+    def _adapters(self) -> Measured:
+        """Another adapter a round, served in both ways; whoever comes first, the process has room for it before."""
+        self._timed_adapter(self._work.rounds, attached=True)
+        served: dict[str, Served] = {}
+        for how in ("merged", "attached"):
+            loads, rates = [], []
+            for number in range(self._work.rounds):
+                loads.append(self._timed_adapter(number, attached=how == "attached"))
+                start = self._clock()
+                tokens = self._do("full answers", self._engine("vllm", uneven=False), number)
+                rates.append(tokens / (self._clock() - start))
+            served[how] = Served(loads=tuple(loads), tokens_per_second=tuple(rates))
+        return Measured(merged=served["merged"], attached=served["attached"])
+
     def _agreement(self) -> Measured:
         self._timed_load(0)
         decoding = Decoding(temperature=0, max_new_tokens=self._work.new_tokens)
@@ -127,25 +147,32 @@ class Bench:
 
     # What they work on
 
-    def _checkpoint(self, number: int) -> Path:
-        place = self._folder / str(number)
-        if not place.exists():
-            model = new_model(self._work.model, self._tokenizer, seed=number)
-            save_checkpoint(place, model, self._tokenizer, {})
-        return place
-
     @cached_property
     def _model(self) -> PreTrainedModel:
-        return load_model(self._checkpoint(0), dtype="float32", device=self._device)
+        return load_model(self._checkpoints.whole(0), dtype="float32", device=self._device)
 
     def _timed_load(self, number: int, *, fresh: bool = False) -> float:
         """Seconds from a checkpoint on disk to an engine that has shown that it holds it."""
-        place = self._checkpoint(number)
+        place = self._checkpoints.whole(number)
         start = self._clock()
         if fresh:
             self._server.close()
         model = load_model(place, dtype="float32", device="cpu")
         self._server.load(Servable.of(place, self._tokenizer, canary_of(model)))
+        return self._clock() - start
+
+    def _timed_adapter(self, number: int, *, attached: bool) -> float:
+        """Likewise from an adapter and its base on disk."""
+        base, place = self._checkpoints.whole(0), self._checkpoints.adapter(number)
+        start = self._clock()
+        model = load_merged(base, place, dtype="float32", device="cpu")
+        if attached:
+            servable = Servable.of(base, self._tokenizer, canary_of(model), read_adapter(place))
+        else:
+            merged = self._folder / f"merged {number}"
+            save_checkpoint(merged, model, self._tokenizer, {})
+            servable = Servable.of(merged, self._tokenizer, canary_of(model))
+        self._server.load(servable)
         return self._clock() - start
 
     def _engine(self, name: str, *, uneven: bool) -> Engine:

@@ -111,13 +111,9 @@ def _start(start: Start) -> Any:
 def _lora(room: LoraRoom | None) -> dict[str, Any]:
     if room is None:
         return {}
-    return {
-        "enable_lora": True,
-        "max_lora_rank": room.rank,
-        "lora_target_modules": list(room.modules),
-        # A cell is one adapter's answers.
-        "max_loras": 1,
-    }
+    # A cell is one adapter's answers.
+    one = {"enable_lora": True, "max_loras": 1}
+    return {**one, "max_lora_rank": room.rank, "lora_target_modules": list(room.modules)}
 
 
 def _longest(start: Start) -> int:

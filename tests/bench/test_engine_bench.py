@@ -15,7 +15,7 @@ WORK = FULL.model_copy(
 def row(what: str, sides: tuple[str, str]) -> EngineRow:
     return EngineRow(
         what=what,
-        unit="tokens/s" if sides[0] == "transformers" else "s a checkpoint",
+        unit="s a checkpoint" if sides[0] == "restart" else "tokens/s",
         sides=sides,
         other=1234.5,
         vllm=2.5,
@@ -32,6 +32,7 @@ def test_every_part_is_measured(vllm_device: Device) -> None:
         ("transformers", 1),
         *[("transformers", 2)] * 3,
         ("restart", 1),
+        *[("merged", 2)] * 2,
     ]
     assert all(line.other > 0 and line.vllm > 0 for line in report.rows)
     assert all(line.ratio_low <= line.ratio <= line.ratio_high for line in report.rows)
@@ -41,7 +42,11 @@ def test_every_part_is_measured(vllm_device: Device) -> None:
 
 def test_tables_say_what_was_measured() -> None:
     report = EngineReport(
-        rows=(row("scores", ("transformers", "vLLM")), row("another checkpoint", ("restart", "swap"))),
+        rows=(
+            row("scores", ("transformers", "vLLM")),
+            row("another checkpoint", ("restart", "swap")),
+            row("its greedy answers", ("merged", "attached")),
+        ),
         work=WORK,
         parameters=12_345_678,
         equal=5,
@@ -51,6 +56,8 @@ def test_tables_say_what_was_measured() -> None:
     text = to_markdown(report, this_machine("cpu"))
     assert "| scores | tokens/s | 1,234 | 2 | 3.25 (3.00, 4.00) | 2 |" in text
     assert "| another checkpoint | s a checkpoint | 1.23e+03 | 2.5 | 3.25 (3.00, 4.00) | 2 |" in text
+    assert "| what | unit | merged | attached |" in text
+    assert "| its greedy answers | tokens/s | 1,234 | 2 | 3.25 (3.00, 4.00) | 2 |" in text
     assert "5 of 6 are the same" in text
     assert "at most 1.2e-05 nats" in text
     assert "12.3M random weights" in text
