@@ -21,7 +21,8 @@ from torch.distributed.tensor import DTensor
 from transformers import PreTrainedModel, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.utils import logging
 
-from epa_bench.config.schema import Lora, Training
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import Training
 from epa_bench.config.supervised import CheckpointSft
 from epa_bench.data.validation import hold_out
 from epa_bench.models.adapters import add_adapter, save_adapter

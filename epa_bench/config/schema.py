@@ -12,12 +12,10 @@ from epa_bench.config.supervised import CheckpointSft, References, Sft
 from epa_bench.config.trackers import Tracker
 from epa_bench.config.trainer import TrainerSettings
 from epa_bench.config.values import (
-    ALL_LINEAR,
     Commit,
     Count,
     Fraction,
     Grid,
-    Layers,
     Listed,
     Name,
     Positive,
@@ -304,44 +302,12 @@ class Validation(Record):
     """
 
 
-class Lora(Record):
-    """A LoRA adapter is trained instead of the weights. Names are PEFT's.
-
-    Where the reference is an adapter itself, a copy of it is trained on; it has all of these already, so leave them
-    out. There is no lora_dropout: like every dropout here it is off, so that policy and reference agree at step 0.
-    """
-
-    r: Count | None = None
-    """Rank of the update; 16 for a new adapter."""
-
-    lora_alpha: Count | None = None
-    """The update is scaled by lora_alpha / r; 32 for a new adapter."""
-
-    target_modules: Layers | None = None
-    """Names of layers, whole or their last parts; all-linear, every one but the output layer, for a new adapter."""
-
-    use_rslora: bool | None = None
-    """Scale by lora_alpha / sqrt(r); off for a new adapter."""
-
-    def recipe(self) -> dict[str, Any]:
-        """A new adapter's settings, defaults filled in; JSON that is equal for equal adapters."""
-        return {
-            "r": self.r or 16,
-            "lora_alpha": self.lora_alpha or 32,
-            "target_modules": sorted(self.target_modules or (ALL_LINEAR,)),
-            "use_rslora": bool(self.use_rslora),
-        }
-
-
 class Training(TrainerSettings):
     """Shared by every method."""
 
     data_seed: Seed | None = None
     """Fixes the comparison groups and their weak negatives for all seeds, which then only permute the steps; without
     it every seed draws its own."""
-
-    lora: Lora | None = None
-    """Train a LoRA adapter and keep the weights; `{}` takes every default."""
 
     keep_checkpoints: Annotated[int, Field(ge=0, le=100)] = 0
     """Checkpoints to keep on the way, evenly spaced before the last one. The suites `generation` and `kl` are asked of

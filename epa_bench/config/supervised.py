@@ -104,8 +104,8 @@ def _told(learning_rate: Any) -> Any:
 
 
 class CheckpointSft(SupervisedStage, TrainerSettings):
-    """Supervised stage of a checkpoint, all of whose weights are trained: `training`'s keys, with a default for every
-    one but the learning rate, since what suits a model from scratch would wreck a pretrained one."""
+    """Supervised stage of a checkpoint: `training`'s keys, with a default for every one but the learning rate, since
+    what suits a model from scratch would wreck a pretrained one."""
 
     learning_rate: Annotated[Positive, BeforeValidator(_told)] = Field(default=None, validate_default=True)
 
@@ -113,6 +113,12 @@ class CheckpointSft(SupervisedStage, TrainerSettings):
 
     chat_template: str | None = None
     """A file with the chat template that it is to learn, in Jinja; without it the tokenizer's own."""
+
+    def recipe(self) -> dict[str, Any]:
+        """An adapter with its defaults, or nothing of adapters."""
+        settings = super().recipe()
+        del settings["lora"]
+        return settings if self.lora is None else {**settings, "lora": self.lora.recipe()}
 
 
 Recipe = Literal["sft", "poft", "poft-shuffled", "filter+sft", "filter+poft"]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from epa_bench.config.lora import Lora
 from epa_bench.config.values import Count, Fraction, Positive
 from epa_bench.core.records import Finite, Record
 
@@ -34,6 +35,9 @@ class TrainerSettings(Record):
     adam_beta2: Annotated[Finite, Field(ge=0, lt=1)] = 0.999
     adam_epsilon: Positive = 1e-8
     """The three are read by the AdamW optimizers."""
+
+    lora: Lora | None = None
+    """Train a LoRA adapter and keep the weights; `{}` takes every default. The supervised stage then merges it."""
 
     save_steps: Count | None = None
     """Optimizer steps between the checkpoints a killed run resumes from."""

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, set_seed
 from transformers.pytorch_utils import Conv1D
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.config.values import ALL_LINEAR
 from epa_bench.core.digest import stable_seed
 from epa_bench.core.errors import CheckpointError

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from epa_bench.config.judge import GoldJudge
 from epa_bench.config.load import LoadedSweep
-from epa_bench.config.schema import EmbeddedData, Lora, ScratchReference, Sweep
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import EmbeddedData, ScratchReference, Sweep
 from epa_bench.config.values import ALL_LINEAR
 from epa_bench.config.yaml12 import Location
 from epa_bench.core.errors import ConfigError, Problem, SuiteError, list_problems
@@ -133,30 +134,33 @@ def _lm_eval(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Iterator[tu
 
 def _lora(sweep: Sweep) -> Iterator[tuple[Location, str]]:
     lora, reference = sweep.training.lora, sweep.reference
-    if lora is None:
-        return
     if isinstance(reference, ScratchReference):
         layers = [
             f"model.layers.{i}.{name}" for i in range(reference.model.num_hidden_layers) for name in SCRATCH_LAYERS
         ]
-        yield from _targets(lora, layers)
+        yield from _targets(lora, layers, ("training", "lora"))
+        return
+    supervised = reference.sft.lora if reference.sft else None
+    if lora is None and supervised is None:
         return
     found = locate(reference)
-    if found.adapter is not None and reference.sft is None:
+    layers = list(layer_shapes(found.base or found.path))
+    yield from _targets(supervised, layers, ("reference", "sft", "lora"))
+    if found.adapter is None or reference.sft is not None:
+        yield from _targets(lora, layers, ("training", "lora"))
+    elif lora is not None:
         yield from _copied(lora, found.adapter)
-    else:
-        yield from _targets(lora, list(layer_shapes(found.base or found.path)))
 
 
-def _targets(lora: Lora, layers: Sequence[str]) -> Iterator[tuple[Location, str]]:
+def _targets(lora: Lora | None, layers: Sequence[str], section: Location) -> Iterator[tuple[Location, str]]:
     """PEFT says nothing of a wrong name beside a right one."""
-    targets = lora.target_modules or (ALL_LINEAR,)
+    targets = (lora and lora.target_modules) or (ALL_LINEAR,)
     for target in unmatched(targets, layers) if targets != (ALL_LINEAR,) else ():
         names = sorted({layer.rpartition(".")[2] for layer in layers})
         yield (
-            ("training", "lora", "target_modules"),
-            f"`training.lora.target_modules`: no layer of the reference is called {target}; its layers are called "
-            f"{', '.join(names)}",
+            (*section, "target_modules"),
+            f"`{'.'.join(map(str, section))}.target_modules`: no layer of the reference is called {target}; its layers "
+            f"are called {', '.join(names)}",
         )
 
 

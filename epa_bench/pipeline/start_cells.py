@@ -16,7 +16,7 @@ from epa_bench.config.schema import (
 from epa_bench.config.supervised import CheckpointSft
 from epa_bench.core.store import CellSpec
 from epa_bench.models.identity import CheckpointIdentity, identify
-from epa_bench.pipeline.source_cells import SourceCells, digest_of_source
+from epa_bench.pipeline.source_cells import ADAPTER_PACKAGES, SourceCells, digest_of_source
 from epa_bench.steps.context import ALIGNED
 
 
@@ -57,7 +57,9 @@ class StartCells(SourceCells):
             **rows,
             **self._ranks,
         }
-        return self._on_external(self._given, "sft", config, inputs, label, {"save_steps": reference.sft.save_steps})
+        hints = {"save_steps": reference.sft.save_steps}
+        packages = () if reference.sft.lora is None else ADAPTER_PACKAGES
+        return self._on_external(self._given, "sft", config, inputs, label, hints, packages)
 
     def _invalid_rows(self, sft: CheckpointSft) -> str:
         """What to do with supervised rows that do not fit: what their data says of other faults."""

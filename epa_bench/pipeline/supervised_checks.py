@@ -24,6 +24,12 @@ def check_supervised(sweep: Sweep, suites: Mapping[str, SuiteDefinition]) -> Ite
             "`reference.sft.data`: the embedded task has supervised rows of its own; leave it out, or set "
             "`data.kind` to files",
         )
+    if isinstance(sft, CheckpointSft) and sft.fsdp and sft.lora is not None:
+        yield (
+            ("reference", "sft", "fsdp"),
+            "`reference.sft.fsdp`: the adapter of this stage is merged in the end, into weights that must be whole; "
+            "leave out fsdp or lora",
+        )
     if isinstance(sft, CheckpointSft) and sft.chat_template is not None and sweep.reference.template == "plain":
         yield (
             ("reference", "sft", "chat_template"),

@@ -83,7 +83,7 @@ def _supervised_notes(run: Run) -> Iterator[str]:
     else:
         assert run.cells.reference is not None
         made = supervised_summary(run.store, run.cells.reference)
-        yield f"Reference: a given checkpoint trained further, all weights: {recipe}{scores}. Supervised data: {made}."
+        yield f"Reference: a given checkpoint trained further: {recipe}{scores}. Supervised data: {made}."
 
 
 def _probe_notes(run: Run) -> Iterator[str]:

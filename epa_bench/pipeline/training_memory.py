@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from epa_bench.config.grid import Arm
-from epa_bench.config.schema import CheckpointReference, Sweep, Training
+from epa_bench.config.schema import CheckpointReference, Sweep
 from epa_bench.config.supervised import CheckpointSft
 from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import CheckpointError
@@ -90,8 +90,11 @@ def supervised_memory(
 ) -> TrainingMemory:
     """The estimate of the supervised stage that makes the reference from a checkpoint."""
     longest, ranks = sweep.data.max_length, sweep.execution.processes
-    job = _Job(REFERENCE_METHOD, settings, "reference.sft", model.parameters, 1, longest, ranks)
-    return _memory(job, model, available, resumable=settings.save_steps is not None)
+    trainable = model.trainable(settings.lora)
+    job = _Job(REFERENCE_METHOD, settings, "reference.sft", trainable, 1, longest, ranks)
+    found = _memory(job, model, available, resumable=settings.save_steps is not None)
+    # An adapter is merged in the end.
+    return found.model_copy(update={"checkpoint": 4 * model.parameters})
 
 
 def _memory(job: _Job, model: KnownModel, available: int | None, *, resumable: bool) -> TrainingMemory:
@@ -166,8 +169,7 @@ def _verdict(
 
 def _advice(job: _Job, shape: ModelShape, most: int | None) -> Iterator[str]:
     if most is None:
-        lora = "training.lora: {} (adapters instead of all weights), or " if isinstance(job.settings, Training) else ""
-        yield f"{lora}more ranks (execution.processes)"
+        yield f"{job.section}.lora: {{}} (adapters instead of all weights), or more ranks (execution.processes)"
         return
     for what, settings, changed in cheaper(job.settings, shape, job.section):
         less = job.at_most(changed, settings)

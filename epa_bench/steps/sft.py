@@ -3,11 +3,14 @@
 import dataclasses
 from collections.abc import Sequence
 
+from peft import PeftModel
+
 from epa_bench.config.supervised import CheckpointSft
 from epa_bench.core.errors import DataError, Problem, list_problems
 from epa_bench.core.files import write_json
 from epa_bench.data.chat import EncodedResponse, Renderer
 from epa_bench.data.supervised import SupervisedRow
+from epa_bench.models.adapters import add_adapter, merge
 from epa_bench.models.checkpoint import load_tokenizer, save_checkpoint
 from epa_bench.models.tokenizers import check_same_tokenizer
 from epa_bench.steps.context import StepContext
@@ -21,7 +24,8 @@ from epa_bench.training.sft import train_further
 def run(context: StepContext) -> None:
     """Writes `model/`, the log and speed of training, and `summary.json`.
 
-    Also run by several ranks, each with the same context. An adapter is merged into its base first. Raises
+    Also run by several ranks, each with the same context. An adapter that is given is merged into its base
+    first, one that is trained at the end. Raises
     CheckpointError for a checkpoint that cannot be loaded or has no chat template, DataError that lists the rows that
     do not fit or says that an aligned model has no score of a row, TrainingError.
     """
@@ -33,9 +37,10 @@ def run(context: StepContext) -> None:
     opened = open_checkpoint(
         dataclasses.replace(context, device="cpu") if settings.fsdp else context, context.reference_folder()
     )
+    model = opened.model if settings.lora is None else add_adapter(opened.model, settings.lora, seed=settings.seed)
     sequences, fitting = _fitting(opened.renderer, kept, context.config["invalid_rows"])
     train_further(
-        opened.model,
+        model,
         sequences,
         settings,
         context.folder,
@@ -44,11 +49,12 @@ def run(context: StepContext) -> None:
         report=context.report,
         aligned=[scores[i] for i in fitting],
     )
-    weights = whole_weights(opened.model)
+    weights = whole_weights(model)
     if is_first_rank():
+        whole = merge(model) if isinstance(model, PeftModel) else model
         folder = context.folder / "model"
         identity: dict[str, object] = {"kind": "reference", "recipe": dict(context.config)}
-        save_checkpoint(folder, opened.model, opened.tokenizer, identity, weights)
+        save_checkpoint(folder, whole, opened.tokenizer, identity, weights)
         trust = context.config["text"]["trust_remote_code"]
         check_same_tokenizer(opened.tokenizer, load_tokenizer(folder, trust_remote_code=trust))
         remove_checkpoints(context.folder)

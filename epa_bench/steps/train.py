@@ -9,7 +9,8 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from epa_bench.config.schema import Lora, Training
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import Training
 from epa_bench.core.records import Group, Preference, ReferenceScore
 from epa_bench.data.plan import permute_steps
 from epa_bench.losses.table import get_loss

@@ -8,7 +8,6 @@ torch.autograd.graph.saved_tensors_hooks, torch 2.13, transformers 5.19).
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from epa_bench.config.schema import Training
 from epa_bench.config.trainer import TrainerSettings
 from epa_bench.core.errors import ConfigError
 
@@ -123,10 +122,7 @@ def share_of_step(settings: TrainerSettings, ranks: int) -> tuple[int, int]:
 def cheaper(
     settings: TrainerSettings, shape: ModelShape, section: str = "training"
 ) -> Iterator[tuple[str, TrainerSettings, ModelShape]]:
-    """Every single change that may need less memory: what to write into `section` of the sweep, what is trained then.
-
-    Only the preference stage trains adapters.
-    """
+    """Every single change that may need less memory: what to write into the sweep's section, what is trained then."""
     batch, steps = settings.per_device_train_batch_size, settings.gradient_accumulation_steps
     for smaller in dict.fromkeys((batch // 2, 1)):
         if smaller and settings.groups_per_step % smaller == 0:
@@ -146,5 +142,5 @@ def cheaper(
             settings.model_copy(update={name: value}),
             shape,
         )
-    if isinstance(settings, Training) and settings.lora is None:
+    if settings.lora is None:
         yield f"{section}.lora: {{}} (adapters instead of all weights)", settings, replace(shape, trainable=0)

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
-from epa_bench.config.schema import Lora, ScratchModel
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import ScratchModel
 from epa_bench.config.values import ALL_LINEAR, HEAD_AND_EMBEDDINGS
 from epa_bench.core.errors import CheckpointError
 from epa_bench.models.adapter_files import SCRATCH_LAYERS, layer_shapes, tensor_shapes, unmatched

@@ -5,6 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
+from peft import PeftModel
 from transformers import PreTrainedModel
 
 from epa_bench.config.supervised import CheckpointSft, Sft, SupervisedStage
@@ -64,7 +65,7 @@ def train_sft(
 
 
 def train_further(
-    model: PreTrainedModel,
+    model: PreTrainedModel | PeftModel,
     sequences: Sequence[EncodedResponse],
     settings: CheckpointSft,
     folder: Path,
@@ -74,12 +75,12 @@ def train_further(
     report: Callable[[int, int], None],
     aligned: Sequence[Sequence[float]] = (),
 ) -> None:
-    """The same of a pretrained model, in whatever split into forward passes and ranks; arguments as of `train_sft`.
+    """The same of a pretrained model, of a PEFT model its adapter, in whatever split into forward passes and ranks.
 
-    A killed training goes on from what `folder` holds. Every rank calls this with the same arguments and its own copy
-    of the model, which `distributed.whole_weights` puts together again where `settings.fsdp` shards it. Raises
-    DataError where the rows make no whole step, TrainingError where the training cannot fit into memory or a loss or
-    gradient is not finite, ConfigError where the ranks cannot share a step evenly.
+    Arguments as of `train_sft`. A killed training goes on from what `folder` holds. Every rank calls this with the same
+    arguments and its own copy of the model, which `distributed.whole_weights` puts together again where `settings.fsdp`
+    shards it. Raises DataError where the rows make no whole step, TrainingError where the training cannot fit into
+    memory or a loss or gradient is not finite, ConfigError where the ranks cannot share a step evenly.
     """
     rows_per_step = settings.groups_per_step
     order = order_of_rows(

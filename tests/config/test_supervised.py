@@ -5,6 +5,7 @@ from typing import Any, get_args
 import pytest
 from pydantic import ValidationError
 
+from epa_bench.config.lora import Lora
 from epa_bench.config.schema import EmbeddedData
 from epa_bench.config.supervised import CheckpointSft, Poft, Recipe, Sft, SupervisedData, with_recipe
 
@@ -66,6 +67,8 @@ def test_how_often_it_is_saved_and_what_is_not_read_decide_no_weights() -> None:
         "keep": 0.5,
     }
     assert CheckpointSft.model_validate(with_poft.recipe()) == with_poft
+    adapted = CheckpointSft(learning_rate=2e-5, lora=Lora()).recipe()
+    assert adapted == {**plain.recipe(), "lora": Lora().recipe()}
 
 
 def test_data_without_noise_have_the_recipe_they_always_had() -> None:

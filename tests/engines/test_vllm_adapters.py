@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import PreTrainedModel
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.core.errors import CheckpointError
 from epa_bench.core.notices import Notice
 from epa_bench.engines.protocol import Answer, Continuation

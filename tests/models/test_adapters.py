@@ -11,7 +11,7 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
 from transformers import GPT2Config, LlamaConfig, PreTrainedModel
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.core.errors import CheckpointError
 from epa_bench.models.adapters import add_adapter, load_adapter, merge, save_adapter
 from epa_bench.models.checkpoint import ready

@@ -12,7 +12,8 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import load_file, save_file
 
-from epa_bench.config.schema import CheckpointReference, Lora
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import CheckpointReference
 from epa_bench.core.digest import folder_digest
 from epa_bench.core.errors import CheckpointError
 from epa_bench.models.adapters import add_adapter, save_adapter

@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from epa_bench.config.yaml12 import read_document
 from epa_bench.core.errors import CheckpointError, ConfigError, DataError, EpaBenchError, TrainingError
@@ -120,7 +122,7 @@ def test_a_sweep_from_a_checkpoint_that_it_trains_further(place: Workplace) -> N
     run_stage(run, "score")
     write_table(run)
     text = Path("leaderboards/mini.md").read_text()
-    assert 'Reference: a given checkpoint trained further, all weights: {"adam_beta1"' in text
+    assert 'Reference: a given checkpoint trained further: {"adam_beta1"' in text
     assert (
         "scores of theirs. Supervised data: responses truncated 0, rows 10, rows filtered out 0, rows left over at the "
         "end 0, rows that do not fit 0, sequences 10; supervised file rows 10, rows dropped none."
@@ -212,6 +214,28 @@ def test_the_chosen_responses_are_trained_on_without_rows_of_its_own(place: Work
     assert (summary["rows"], summary["rows_that_do_not_fit"]) == (24, 0)
 
 
+def test_an_adapter_is_merged_in_the_end(place: Workplace) -> None:
+    """Whole weights, changed by what has the adapter's rank in the layers it names, and nowhere else."""
+    run = opened("reference.sft.lora={r: 2, target_modules: q_proj}")
+    reference = run.cells.reference
+    assert reference is not None
+    plain = opened().cells.reference
+    assert plain is not None
+    assert "peft" in reference.versions
+    assert "peft" not in plain.versions
+    found = forecast(run).supervised
+    assert found is not None
+    # Two layers of 64 x 64.
+    assert (found.trainable, found.checkpoint) == (2 * 2 * (64 + 64), 4 * found.parameters)
+    after = load_file(compute(run, reference) / "model/model.safetensors")
+    for name, before in load_file("my-sft/model.safetensors").items():
+        rank = int(torch.linalg.matrix_rank(after[name] - before, atol=1e-6)) if before.ndim == 2 else 0
+        assert rank == (2 if "q_proj" in name else 0), name
+        assert "q_proj" in name or torch.equal(after[name], before)
+    with pytest.raises(ConfigError, match="leave out fsdp or lora"):
+        opened("reference.sft.lora={}", "reference.sft.fsdp=true", "execution.processes=2")
+
+
 def test_a_model_from_scratch_takes_rows_of_its_own_too(place: Workplace) -> None:
     run = opened(
         "reference={kind: scratch, model: {hidden_size: 64, num_hidden_layers: 1, num_attention_heads: 2}}",
@@ -266,7 +290,10 @@ def test_what_it_takes_is_planned(place: Workplace) -> None:
     [
         ("reference.sft={}", "`reference.sft.learning_rate`: a checkpoint needs one of its own; usual for a 7B model"),
         ("reference.sft.learning_rate=null", "2e-5 with sft (zephyr-7b-sft-full) and 1e-6 with poft"),
-        ("reference.sft.lora={}", "unknown key `reference.sft.lora`"),
+        (
+            "reference.sft.lora.target_modules=[q_prj]",
+            "`reference.sft.lora.target_modules`: no layer of the reference is",
+        ),
         ("reference.sft.batch_size=4", "did you mean `per_device_train_batch_size`?"),
         ("aligned={}", "`reference.sft.objective`: needs scores of aligned models"),
         ("aligned.theirs={kind: checkpoint, path: my-sft, sft: {}}", "unknown key `aligned.theirs.sft`"),

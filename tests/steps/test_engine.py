@@ -7,7 +7,7 @@ import pytest
 import torch
 from transformers import GPT2Config, PreTrainedModel
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.core.notices import Notice
 from epa_bench.engines.protocol import Decoding, Request
 from epa_bench.engines.transformers import TransformersEngine

@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.core.files import read_records, write_records
 from epa_bench.core.records import ReferenceScore
 from epa_bench.core.store import CellSpec, Store

@@ -14,7 +14,7 @@ import torch
 from peft import PeftModel
 from torch import Tensor
 
-from epa_bench.config.schema import Lora
+from epa_bench.config.lora import Lora
 from epa_bench.core.errors import TrainingError
 from epa_bench.data.validation import hold_out
 from epa_bench.models.adapters import add_adapter, load_adapter, merge, save_adapter
