@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from epa_bench.config.schema import Lora, ScratchModel
+from epa_bench.config.lora import Lora
+from epa_bench.config.schema import ScratchModel
 from epa_bench.core.digest import stable_seed
 from epa_bench.models.adapters import add_adapter, save_adapter
 from epa_bench.models.checkpoint import load_model, new_model, save_checkpoint
