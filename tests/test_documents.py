@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from epa_bench.leaderboard.board import Leaderboard
-from epa_bench.leaderboard.cells import margin_cells
+from epa_bench.leaderboard.cells import MINUS, margin_cells
 from epa_bench.leaderboard.display import sheet_of
 from epa_bench.leaderboard.render import headline_markdown, to_csv, to_markdown
 
@@ -42,7 +42,7 @@ def test_the_page_on_poft_has_the_committed_margins_between_references() -> None
         for share in (0, 25, 50)
         for trained in ("none", "dpo", "epa-1-1-2")
     ]
-    header = ["Swapped", "Trained on top", *(f"{recipe} − sft (95 %)" for recipe in others)]
+    header = ["Swapped", "Trained on top", *(f"{recipe} {MINUS} sft (95 %)" for recipe in others)]
     grid = [f"| {' | '.join(header)} |", f"| :--- | :--- |{' ---: |' * len(others)}", *lines]
     assert "<!-- grid -->\n" + "\n".join(grid) + "\n<!-- /grid -->" in POFT_PAGE
     assert {cell.n_prompts for cell in margins.values() if cell} == {200}

@@ -64,15 +64,19 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
     A device or a pipe is written to: a rename would put a file in the place of /dev/null. Raises StoreError where the
     disk is full or the folder not writable.
     """
+    _atomic_write(path, [content])
+
+
+def _atomic_write(path: Path, parts: Iterable[bytes]) -> None:
     with storage_errors(path):
         if path.exists() and not path.is_file() and not path.is_dir():
-            path.write_bytes(content)
+            path.write_bytes(b"".join(parts))
             return
         path.parent.mkdir(parents=True, exist_ok=True)
         staged = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
             with staged.open("wb") as file:
-                file.write(content)
+                file.writelines(parts)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(staged, path)
@@ -81,8 +85,8 @@ def atomic_write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
-    """One JSON line a record, atomically. Raises StoreError as `atomic_write_text`."""
-    atomic_write_text(path, "".join(record.model_dump_json(exclude_none=True) + "\n" for record in records))
+    """One JSON line a record, atomically, and as they come. Raises StoreError as `atomic_write_text`."""
+    _atomic_write(path, ((record.model_dump_json(exclude_none=True) + "\n").encode() for record in records))
 
 
 def read_records(path: Path, kind: type[_R]) -> list[_R]:

@@ -1,27 +1,43 @@
 """Score rows on disk and as a long table. Order of rows never matters: they are sorted by what they measure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from epa_bench.core.errors import DataError
 from epa_bench.core.files import read_records, write_records
-from epa_bench.core.records import ScoreRow
+from epa_bench.core.records import Record, ScoreRow
 
 COLUMNS = tuple(ScoreRow.model_fields)
 _ARROW_TYPES = dict.fromkeys(COLUMNS, "string") | {
     **dict.fromkeys(("beta", "learning_rate", "value"), "float64"),
     **dict.fromkeys(("seed", "item"), "int64"),
 }
-_REQUIRED = [name for name in COLUMNS if name not in ("value", "error")]
+_ONE_OF = ("value", "error")
+"""Of which a row has the other one."""
+
 KEY = ("suite", "metric", "arm", "seed", "prompt_id", "item")
 """What a row measures. Two rows with one key would count twice."""
 
 
-def write_rows(path: Path, rows: Iterable[ScoreRow]) -> None:
-    """One JSON line a row, sorted by key, atomically: equal rows give equal bytes. Raises StoreError."""
-    write_records(path, sorted(rows, key=lambda row: [getattr(row, name) for name in KEY]))
+def write_rows(path: Path, rows: Sequence[ScoreRow] | pd.DataFrame) -> None:
+    """One JSON line a row, sorted by key, atomically: equal rows give equal bytes. Raises StoreError.
+
+    A table is one of `score_frame`, which is sorted.
+    """
+    if isinstance(rows, pd.DataFrame):
+        write_records(path, records_of(rows))
+    else:
+        write_records(path, sorted(rows, key=lambda row: [getattr(row, name) for name in KEY]))
+
+
+def records_of(frame: pd.DataFrame) -> Iterator[ScoreRow]:
+    """The rows of a table of `score_frame`, in its order."""
+    for cells in zip(*(frame[name] for name in COLUMNS), strict=True):
+        row = dict(zip(COLUMNS, cells, strict=True))
+        row |= {"value": None} if isinstance(row["error"], str) else {"error": None}
+        yield ScoreRow.model_construct(**row)
 
 
 def read_rows(path: Path) -> list[ScoreRow]:
@@ -31,24 +47,29 @@ def read_rows(path: Path) -> list[ScoreRow]:
 
 def read_frame(paths: Iterable[Path]) -> pd.DataFrame:
     """The rows of several files as one long table; see `score_frame`. Raises DataError as `read_rows`."""
-    return score_frame(pd.concat([_read_columns(path) for path in paths], ignore_index=True))
+    return score_frame(pd.concat([read_columns(path, ScoreRow) for path in paths], ignore_index=True))
 
 
-def _read_columns(path: Path) -> pd.DataFrame:
-    """A million rows in seconds, where a model a row takes four times as long and three times the memory."""
+def read_columns(path: Path, kind: type[Record]) -> pd.DataFrame:
+    """Records as `write_records` wrote them, some or all of whose fields are a ScoreRow's, as a long table.
+
+    A million rows in seconds, where a model a row takes four times as long and three times the memory. Raises DataError
+    as `read_records`.
+    """
     # Late: tables of rows that are in memory do without it.
     import pyarrow as arrow  # type: ignore[import-untyped]
     import pyarrow.json as arrow_json  # type: ignore[import-untyped]
 
-    schema = arrow.schema([(name, arrow.type_for_alias(kind)) for name, kind in _ARROW_TYPES.items()])
+    names = tuple(kind.model_fields)
+    schema = arrow.schema([(name, arrow.type_for_alias(_ARROW_TYPES[name])) for name in names])
     options = arrow_json.ParseOptions(explicit_schema=schema, unexpected_field_behavior="error")
     try:
         columns = arrow_json.read_json(path, parse_options=options)
     except (OSError, arrow.ArrowException):
         columns = None
     # Whatever is not plainly right is read again row by row, which accepts it or says what is wrong where.
-    if columns is None or any(columns[name].null_count for name in _REQUIRED):
-        return _columns(read_rows(path))
+    if columns is None or any(columns[name].null_count for name in names if name not in _ONE_OF):
+        return _columns(read_records(path, kind), names)
     frame: pd.DataFrame = columns.to_pandas()
     return frame
 
@@ -72,8 +93,8 @@ def score_frame(rows: Sequence[ScoreRow] | pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
-def _columns(rows: Sequence[ScoreRow]) -> pd.DataFrame:
-    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in COLUMNS})
+def _columns(rows: Sequence[Record], names: Sequence[str] = COLUMNS) -> pd.DataFrame:
+    return pd.DataFrame({name: [getattr(row, name) for row in rows] for name in names})
 
 
 def _check_rows(frame: pd.DataFrame) -> None:

@@ -20,16 +20,19 @@ BOARD = "board.json"
 """The table again, so that the folder says how its rows are shown and who judged them."""
 
 
-def write_run(folder: Path, rows: Sequence[ScoreRow], board: Leaderboard, leaderboards: Path) -> None:
-    """Writes FOLDER/rows.jsonl, FOLDER/board.json, and LEADERBOARDS/NAME.md, .csv and .json. Raises StoreError."""
+def write_run(folder: Path, rows: Sequence[ScoreRow] | pd.DataFrame, board: Leaderboard, leaderboards: Path) -> None:
+    """Writes FOLDER/rows.jsonl as `write_rows`, FOLDER/board.json, and LEADERBOARDS/NAME.md, .csv and .json.
+
+    Raises StoreError.
+    """
     write_rows(folder / ROWS, rows)
     atomic_write_text(folder / BOARD, to_json(board))
     write_board(board, leaderboards / folder.name)
 
 
-def write_kept(folder: Path, rows: Sequence[ScoreRow]) -> None:
-    """Writes FOLDER/kept.jsonl, or removes that of a run which kept some. Raises StoreError."""
-    if rows:
+def write_kept(folder: Path, rows: pd.DataFrame | None) -> None:
+    """Writes FOLDER/kept.jsonl as `write_rows`, or removes that of a run which kept some. Raises StoreError."""
+    if rows is not None:
         write_rows(folder / KEPT, rows)
     else:
         with storage_errors(folder):

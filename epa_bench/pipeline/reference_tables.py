@@ -4,18 +4,20 @@ Rows are called RECIPE/nSHARE/ARM; `none` is the reference as it is. In both tab
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
+
 from epa_bench.core.errors import ConfigError
-from epa_bench.core.records import ScoreRow
 from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.rows import score_frame
 from epa_bench.leaderboard.run_files import write_run
 from epa_bench.pipeline.cells import Result
 from epa_bench.pipeline.reference_runs import Member, ReferenceRuns
 from epa_bench.pipeline.run_cells import ResultCells, cells_behind, note_table
-from epa_bench.pipeline.table import judges_of, metrics_of, rows_of, versions_of
+from epa_bench.pipeline.table import columns_of, judges_of, metrics_of, versions_of
 from epa_bench.pipeline.table_notes import EMBEDDED, recipe_note, suite_notes
 from epa_bench.suites.definitions import BenchSuite, GenerationSuite, LmEvalSuite, SuiteDefinition
 
@@ -32,18 +34,18 @@ def write_reference_tables(runs: ReferenceRuns) -> Leaderboard:
     missing or damaged, ConfigError where there is nothing to put into a table.
     """
     named = [(member, result) for member in runs.members for result in member.run.cells.results]
-    rows = [row for member, result in named for row in _rows(member, result)]
+    rows = score_frame(pd.concat(_columns(member, result) for member, result in named))
     note_table(runs.folder, runs.store, [_listed(member, result) for member, result in named], runs.needed_cells())
     leaderboards = Path(runs.sweep.output.leaderboards)
     alike = {name for name, suite in runs.members[0].run.cells.suites.items() if _asks_all_alike(suite)}
-    comparable = [row for row in rows if row.suite in alike]
-    if not (rows if runs.sweep.methods else comparable):
+    comparable = rows[rows["suite"].isin(alike)]
+    if comparable.empty and not runs.sweep.methods:
         raise ConfigError("no suite gives a row to put into a table; add one to `suites`: generation: {}")
     if not runs.sweep.methods:
         between = _between(runs, comparable)
         write_run(runs.folder, comparable, between, leaderboards)
         return between
-    if comparable:
+    if not comparable.empty:
         folder = runs.folder.with_name(f"{runs.folder.name}-references")
         write_run(folder, comparable, _between(runs, comparable), leaderboards)
     baseline = f"{_EVERY}/{runs.sweep.table.baseline}"
@@ -52,7 +54,7 @@ def write_reference_tables(runs: ReferenceRuns) -> Leaderboard:
     return within
 
 
-def _between(runs: ReferenceRuns, comparable: Sequence[ScoreRow]) -> Leaderboard:
+def _between(runs: ReferenceRuns, comparable: pd.DataFrame) -> Leaderboard:
     """Margins of the rows that ask the same of all references."""
     references = runs.sweep.references
     assert references is not None
@@ -71,7 +73,7 @@ def _asks_all_alike(suite: SuiteDefinition) -> bool:
     )
 
 
-def _board(runs: ReferenceRuns, rows: Sequence[ScoreRow], baseline: str, what: str) -> Leaderboard:
+def _board(runs: ReferenceRuns, rows: pd.DataFrame, baseline: str, what: str) -> Leaderboard:
     run = runs.members[0].run
     return build_table(
         rows,
@@ -90,10 +92,10 @@ def _listed(member: Member, result: Result) -> ResultCells:
     return listed.model_copy(update={"arm": _named(member, listed.arm), "seed": member.seed})
 
 
-def _rows(member: Member, result: Result) -> Iterator[ScoreRow]:
-    for row in rows_of(member.run, result):
-        names = {"arm": _named(member, row.arm), "method": _named(member, row.method), "seed": member.seed}
-        yield row.model_copy(update=names)
+def _columns(member: Member, result: Result) -> pd.DataFrame:
+    columns = columns_of(member.run, result)
+    names = {name: columns[name].map(lambda own: _named(member, own)) for name in ("arm", "method")}
+    return columns.assign(**names, seed=member.seed)
 
 
 def _named(member: Member, name: str) -> str:

@@ -1,17 +1,17 @@
 """From finished cells to the rows of the run and the margin table."""
 
-from collections.abc import Iterator
 from pathlib import Path
+
+import pandas as pd
 
 from epa_bench import __version__
 from epa_bench.core.code import package_versions
 from epa_bench.core.errors import ConfigError
-from epa_bench.core.files import read_records
 from epa_bench.core.metric import MetricInfo
-from epa_bench.core.records import ScoreRow
 from epa_bench.engines.kinds import PACKAGES
 from epa_bench.leaderboard.board import REFERENCE_METHOD, Leaderboard
 from epa_bench.leaderboard.build import build_table
+from epa_bench.leaderboard.rows import read_columns, score_frame
 from epa_bench.leaderboard.run_files import write_kept, write_run
 from epa_bench.pipeline.cells import Result
 from epa_bench.pipeline.frontier_table import write_frontier
@@ -38,8 +38,9 @@ def write_table(run: Run) -> Leaderboard:
         raise ConfigError(
             "`suites` names no suite, so there is nothing to put into a table; add one, e.g. generation: {}"
         )
-    rows = [row for result in run.cells.results for row in rows_of(run, result)]
-    kept = [row for result in run.cells.kept_results for row in rows_of(run, result)]
+    rows = score_frame(pd.concat(columns_of(run, result) for result in run.cells.results))
+    kept_results = run.cells.kept_results
+    kept = score_frame(pd.concat(columns_of(run, result) for result in kept_results)) if kept_results else None
     frontier, about_kl = matched_kl(run, rows, kept)
     board = build_table(
         rows,
@@ -72,19 +73,17 @@ def _packages_of_suites(run: Run) -> tuple[str, ...]:
     return ("lm_eval",) if any(isinstance(suite, LmEvalSuite) for suite in run.cells.suites.values()) else ()
 
 
-def rows_of(run: Run, result: Result) -> Iterator[ScoreRow]:
-    """The values of a result, each with whose it is."""
+def columns_of(run: Run, result: Result) -> pd.DataFrame:
+    """The values of a result, each with whose it is: columns of a `ScoreRow`. Raises DataError and StoreError."""
     arm = result.checkpoint.arm
-    for value in read_records(run.store.open(result.cell).file("values.jsonl"), Value):
-        yield ScoreRow(
-            suite=result.suite,
-            arm=run.cells.name_of(result.checkpoint),
-            method=arm.method if arm else REFERENCE_METHOD,
-            beta=arm.beta if arm else 0.0,
-            learning_rate=arm.learning_rate if arm else 0.0,
-            seed=result.checkpoint.seed,
-            **value.model_dump(),
-        )
+    return read_columns(run.store.open(result.cell).file("values.jsonl"), Value).assign(
+        suite=result.suite,
+        arm=run.cells.name_of(result.checkpoint),
+        method=arm.method if arm else REFERENCE_METHOD,
+        beta=arm.beta if arm else 0.0,
+        learning_rate=arm.learning_rate if arm else 0.0,
+        seed=result.checkpoint.seed,
+    )
 
 
 def metrics_of(run: Run) -> dict[tuple[str, str], MetricInfo]:
