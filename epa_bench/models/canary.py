@@ -48,9 +48,9 @@ class Canary:
         apart = self._apart(without)
         if apart <= _TOLERANCE[dtype]:
             notice(
-                f"the adapter in {folder} moves a fixed probe by {apart:.3g} nats a token, and {_TOLERANCE[dtype]:g} "
-                f"are taken for rounding in {dtype}: vLLM changes its log-probs with the adapter, but that it changes "
-                "them rightly is not shown"
+                f"without the adapter in {folder} vLLM is only {apart:.3g} nats a token off it on a fixed probe, and "
+                f"{_TOLERANCE[dtype]:g} are taken for rounding in {dtype}: that the adapter changes its log-probs is "
+                "shown, that it changes them rightly is not"
             )
 
     def _apart(self, found: tuple[float, ...]) -> float:

@@ -111,6 +111,17 @@ def test_an_adapter_scores_and_ranks_as_its_merged_weights(
         assert [logp for _, logp in top] == pytest.approx([logp for _, logp in others], abs=1e-4)
 
 
+def test_a_folder_that_holds_another_adapter_now_is_read_again(
+    server: VllmServer, folders: Folders, adapters: Folders, merged: Models, tmp_path: Path
+) -> None:
+    """vLLM itself goes on with what it has read under a number."""
+    place = tmp_path / "latest"
+    for name in ("y", "x"):
+        shutil.copytree(adapters[name], place, dirs_exist_ok=True)
+        found = answers(attached(server, folders["a"], place, merged[name]))
+        assert found == plain(merged[name]).answer(REQUESTS[:16], GREEDY)
+
+
 def test_a_rank_above_all_is_refused_and_the_one_before_answers(
     server: VllmServer, folders: Folders, adapters: Folders, merged: Models, tmp_path: Path
 ) -> None:

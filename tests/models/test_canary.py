@@ -44,5 +44,5 @@ def test_an_adapter_that_rounding_could_hide_is_told() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         CANARY.check_attached((-1.3, -2.0), (-1.0, -2.0), "bfloat16", FOLDER)
-    with pytest.warns(Notice, match=r"my-adapter moves a fixed probe by 0\.05 nats a token, and 0\.1 are taken for"):
+    with pytest.warns(Notice, match=r"my-adapter vLLM is only 0\.05 nats a token off it .* and 0\.1 are taken"):
         CANARY.check_attached((-1.1, -2.0), (-1.01, -2.0), "bfloat16", FOLDER)
