@@ -46,6 +46,14 @@ def set_tensors(folder: Path, change: Callable[[dict[str, torch.Tensor]], object
     save_file(tensors, path)
 
 
+def test_the_rank_is_the_largest(adapter: Path, tmp_path: Path) -> None:
+    assert read_adapter(adapter).rank == 4
+    uneven = save_with_peft(tmp_path / "uneven", r=4, rank_pattern={"q_proj": 12}, target_modules=["q_proj", "up_proj"])
+    assert read_adapter(uneven).rank == 12
+    set_config(uneven, rank_pattern=None)
+    assert read_adapter(uneven).rank == 4
+
+
 def test_what_is_read(adapter: Path) -> None:
     found = read_adapter(adapter)
     assert (found.base, found.revision) == ("my-base", None)
