@@ -111,6 +111,25 @@ def test_seven_billion_parameters(plan: Callable[..., Forecast], data: str) -> N
     assert {"dpo", "epa", "ipo", "nca", "simpo"} <= methods
 
 
+def test_a_base_model_is_trained_further_first(plan: Callable[..., Forecast], tmp_path: Path) -> None:
+    (tmp_path / "chat.jsonl").write_text('{"prompt": "say one", "response": "one"}\n')
+    given = ("reference.sft.data.path=chat.jsonl",)
+    found = plan("mistral_7b_zephyr", MISTRAL, 75.0, *given)
+    check_possible(found.model_copy(update={"disk": found.disk.model_copy(update={"free": 10**15})}))
+    assert found.supervised is not None
+    assert found.supervised.certain == found.trainings[0].certain == 16 * 7_241_732_096 // 8
+    assert found.supervised.checkpoint == 4 * 7_241_732_096
+    assert Counter(cell.step for cell in found.cells)["sft"] == 1
+    alone = ("reference.sft.fsdp=false", "training.fsdp=false", "execution.processes=1", "training.lora={}")
+    with pytest.raises(
+        TrainingError, match=r"reference: .* 107\.9 GiB, there are 75\.0 GiB(.|\n)*reference\.sft\.lora"
+    ):
+        check_possible(plan("mistral_7b_zephyr", MISTRAL, 75.0, *given, *alone))
+    poft = ("reference.sft.objective=poft", "aligned={one: {kind: checkpoint, path: model}}")
+    steps = Counter(cell.step for cell in plan("mistral_7b_zephyr", MISTRAL, 75.0, *given, *poft).cells)
+    assert (steps["sft"], steps["aligned_scores"]) == (1, 1)
+
+
 def test_the_ablation_shares_the_demos_reference_and_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     runs = [open_run(read_document(sweep_path(name)), [], registry([])) for name in ("demo", "weak_negatives")]
@@ -138,5 +157,6 @@ def test_a_shipped_sweep_says_what_is_missing(path: Path, tmp_path: Path, monkey
         open_run(document, [], registry([]))
     missing = ["`data.train`", "`data.eval`"]
     missing += ["`reference.path`"] if document.data["reference"]["kind"] == "checkpoint" else []
+    missing += ["`reference.sft.data.path`"] if "data" in document.data["reference"].get("sft", {}) else []
     assert f"{len(missing)} problems" in str(caught.value)
     assert all(name in str(caught.value) for name in missing)
