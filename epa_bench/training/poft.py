@@ -17,6 +17,8 @@ from epa_bench.models.packing import pack_sequences
 from epa_bench.training.distributed import of_all_ranks
 from epa_bench.training.supervised import SupervisedTrainer
 
+Mask = Literal["response", "released"]
+
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 """Of tau over a step's sequences, logged as tau/q05 to tau/q95."""
 
@@ -61,16 +63,15 @@ class PoftTrainer(SupervisedTrainer):
 
 
 def scored_sequences(
-    sequences: Sequence[EncodedResponse],
-    aligned: Sequence[Sequence[float]],
-    mask: Literal["response", "released"],
+    sequences: Sequence[EncodedResponse], aligned: Sequence[Sequence[float]], mask: Mask
 ) -> list[ScoredSequence]:
-    """Each sequence with its aligned scores; under `released` the trained model scores the prompt's tokens too."""
-    whole = mask == "released"
-    return [
-        ScoredSequence(_whole_text(sequence) if whole else sequence, scores)
-        for sequence, scores in zip(sequences, aligned, strict=True)
-    ]
+    """Each sequence with its aligned scores."""
+    return [scored_sequence(sequence, scores, mask) for sequence, scores in zip(sequences, aligned, strict=True)]
+
+
+def scored_sequence(sequence: EncodedResponse, aligned: Sequence[float], mask: Mask) -> ScoredSequence:
+    """A sequence with its aligned scores; under `released` the trained model scores the prompt's tokens too."""
+    return ScoredSequence(_whole_text(sequence) if mask == "released" else sequence, aligned)
 
 
 def collate_scored(batch: Sequence[ScoredSequence]) -> dict[str, Any]:

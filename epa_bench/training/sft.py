@@ -14,10 +14,10 @@ from epa_bench.data.supervised import order_of_rows
 from epa_bench.models.self_check import choose_score_pass
 from epa_bench.training.distributed import rank_arguments, sum_gradients_in_fp32
 from epa_bench.training.memory import check_memory
-from epa_bench.training.poft import PoftTrainer, collate_scored, scored_sequences
+from epa_bench.training.poft import PoftTrainer, ScoredSequence, collate_scored, scored_sequence, scored_sequences
 from epa_bench.training.run import planned_arguments, run_trainer, training_arguments
 from epa_bench.training.speed import TimeSteps, write_speed
-from epa_bench.training.supervised import Rows, StepShare, SupervisedTrainer, collate, collate_shares
+from epa_bench.training.supervised import PlannedRows, Rows, StepShare, SupervisedTrainer, collate, collate_shares
 from epa_bench.training.trainer import warmup_steps
 
 
@@ -82,50 +82,62 @@ def train_further(
     shards it. Raises DataError where the rows make no whole step, TrainingError where the training cannot fit into
     memory or a loss or gradient is not finite, ConfigError where the ranks cannot share a step evenly.
     """
-    rows_per_step = settings.groups_per_step
     order = order_of_rows(
-        len(sequences), rows_per_step=rows_per_step, epochs=settings.num_train_epochs, seed=settings.seed
+        len(sequences), rows_per_step=settings.groups_per_step, epochs=settings.num_train_epochs, seed=settings.seed
     )
-    ordered = [sequences[i] for i in order]
     score_pass = choose_score_pass(model, longest=longest)
     if not settings.fsdp:
         # What a rank holds of a sharded model is not estimated.
-        check_memory(model, ([sequence] for sequence in ordered), settings, score_pass, "reference.sft")
+        check_memory(model, ([sequences[i]] for i in order), settings, score_pass, "reference.sft")
     arguments = training_arguments(
         folder,
         device=device,
         seed=settings.seed,
         learning_rate=settings.learning_rate,
-        **planned_arguments(settings, len(order) // rows_per_step),
+        **planned_arguments(settings, len(order) // settings.groups_per_step),
         **rank_arguments(settings, device),
     )
     sum_gradients_in_fp32(arguments)
-    steps = [ordered[start : start + rows_per_step] for start in range(0, len(ordered), rows_per_step)]
-    poft = settings.objective == "poft"
     trainer = _trainer(
         settings,
         score_pass=score_pass,
         model=model,
         args=arguments,
-        data_collator=collate_scored if poft else collate_shares,
-        train_dataset=Rows(
-            scored_sequences(ordered, [aligned[i] for i in order], settings.poft.mask) if poft else list(_shares(steps))
-        ),
+        data_collator=collate_scored if settings.objective == "poft" else collate_shares,
+        train_dataset=_planned(settings, sequences, order, aligned),
         callbacks=[TimeSteps()],
     )
     run_trainer(trainer, folder, report)
     if trainer.is_world_process_zero():
-        tokens = {i: sum(len(s.prompt_ids) + len(s.response_ids) for s in step) for i, step in enumerate(steps)}
+        lengths = [len(sequences[i].prompt_ids) + len(sequences[i].response_ids) for i in order]
+        tokens = {step: sum(of_step) for step, of_step in enumerate(_steps(settings, lengths))}
         write_speed(trainer.state, tokens, folder)
+
+
+def _planned(
+    settings: CheckpointSft,
+    sequences: Sequence[EncodedResponse],
+    order: Sequence[int],
+    aligned: Sequence[Sequence[float]],
+) -> PlannedRows[ScoredSequence] | PlannedRows[StepShare]:
+    if settings.objective == "poft":
+        mask = settings.poft.mask
+        return PlannedRows(
+            len(order), lambda place: scored_sequence(sequences[order[place]], aligned[order[place]], mask)
+        )
+    means = [fmean(of_step) for of_step in _steps(settings, [len(sequences[i].response_ids) for i in order])]
+    return PlannedRows(
+        len(order), lambda place: StepShare(sequences[order[place]], means[place // settings.groups_per_step])
+    )
+
+
+def _steps(settings: CheckpointSft, values: Sequence[int]) -> Iterator[Sequence[int]]:
+    """The values of each optimizer step's rows."""
+    for start in range(0, len(values), settings.groups_per_step):
+        yield values[start : start + settings.groups_per_step]
 
 
 def _trainer(settings: SupervisedStage, **arguments: Any) -> SupervisedTrainer:
     if settings.objective == "poft":
         return PoftTrainer(settings=settings.poft, **arguments)
     return SupervisedTrainer(**arguments)
-
-
-def _shares(steps: Sequence[Sequence[EncodedResponse]]) -> Iterator[StepShare]:
-    for step in steps:
-        tokens = fmean(len(sequence.response_ids) for sequence in step)
-        yield from (StepShare(sequence, tokens) for sequence in step)

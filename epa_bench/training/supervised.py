@@ -1,6 +1,6 @@
 """The Trainer of the supervised stage: cross-entropy by the score pass, on packed sequences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,6 +28,20 @@ class Rows(Dataset[_Row]):
 
     def __getitem__(self, index: int) -> _Row:
         return self._rows[index]
+
+
+class PlannedRows(Dataset[_Row]):
+    """Rows that are made when they are asked for, by their place in the whole run."""
+
+    def __init__(self, count: int, row: Callable[[int], _Row]) -> None:
+        self._count = count
+        self._row = row
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> _Row:
+        return self._row(index)
 
 
 @dataclass(frozen=True, slots=True)
