@@ -102,6 +102,7 @@ class _LocalRun:
                     finished = True
                     self._schedule.finish(cell)
                     self._progress.found(cell.label, cell.step, demand.process)
+                    self._end_idle()
                 continue
             self._schedule.start(cell)
             self._grants[cell.digest] = grant
@@ -147,6 +148,9 @@ class _LocalRun:
             left = [other for digest, (other, _) in self._schedule.undone.items() if digest not in before]
             undone = [(self._demands[other.digest].process, other.step) for other in left]
             self._progress.failed(cell.digest, str(error), undone)
+        self._end_idle()
+
+    def _end_idle(self) -> None:
         self._pool.end_idle({self._demands[waiting.digest].process for waiting in self._schedule.waiting})
 
     def _fails_alike(self, other: CellSpec, cell: CellSpec, error: Exception) -> bool:

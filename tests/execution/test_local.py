@@ -47,7 +47,13 @@ class Toy:
             raise ZeroDivisionError("a bug")
         if config.get("killed", 0) > self.count("start", spec) - 1:
             os.kill(os.getpid(), signal.SIGKILL)
+        if os.path.exists(f"/proc/{self.pid_of(config.get('beside'))}"):
+            self.write("beside", spec)
         self.write("end", spec)
+
+    def pid_of(self, name):
+        lines = [line.split() for line in open(self.log)]
+        return next((pid for _, ran, pid, *_ in lines if ran == name), "none")
 
     def count(self, what, spec):
         lines = open(self.log).read().splitlines()
@@ -234,8 +240,8 @@ def test_a_full_disk_stops_everything_at_once(pool: Pool) -> None:
 def test_what_another_process_computes_is_waited_for_and_not_done_again(
     pool: Pool, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    held, needing, free = cell("held", label="held one"), cell("needing"), cell("free")
-    needing = cell("needing", held)
+    held, free = cell("held", label="held one"), cell("free")
+    needing = cell("needing", held, beside="free")
     lock = pool.store.lock(held)
     assert lock.try_acquire() is None
 
@@ -252,9 +258,14 @@ def test_what_another_process_computes_is_waited_for_and_not_done_again(
         lock.release()
         other.submit(lock.try_acquire).result()
         done = other.submit(finish)
-        pool.run([held, needing, free], workers=1)
+        engine = Demand({"workers": 1}, process="engine")
+        after = Demand({"workers": 1}, fresh=True, after=frozenset({held.digest, free.digest}))
+        demands = {held.digest: engine, free.digest: engine, needing.digest: after}
+        pool.run([held, needing, free], demands=demands, workers=1)
         done.result()
     assert pool.names("start") == ["free", "needing"]
+    # Nothing waits for an engine any more, so none holds memory.
+    assert pool.names("beside") == []
     said = capsys.readouterr().err
     assert said.count(f"held one is being computed by process {os.getpid()} on {socket.gethostname()}; waiting") == 1
     assert "held one: computed by another process" in said
