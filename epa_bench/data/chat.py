@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from jinja2 import TemplateError
+from jinja2 import TemplateError, TemplateSyntaxError
 
 from epa_bench.core.errors import CheckpointError, DataError
 from epa_bench.core.notices import notice
@@ -98,7 +98,7 @@ class Renderer:
         """What a model is given to continue. `chat`: a string is one user message, and the generation prompt follows.
 
         `plain`: the text with the tokenizer's own leading special tokens, such as BOS. Raises DataError for messages
-        under `plain`, and for messages the template refuses.
+        under `plain`, and for messages the template refuses; CheckpointError for a template that is no valid Jinja.
         """
         return self._ids_of_prompt(self._text_of_prompt(prompt))
 
@@ -106,7 +106,8 @@ class Renderer:
         """Raises DataError for a prompt longer than `max_length` - 1 tokens, because a prompt is never cut.
 
         Also where the template refuses the messages or the tokenizer cannot write the response's EOS as text; and
-        CheckpointError for a template that writes no answer or no generation prompt. None of them knows the row.
+        CheckpointError for a template that is no valid Jinja, or writes no answer or no generation prompt. None of them
+        knows the row.
         """
         frame = self._frame(prompt)
         room = self._max_length - len(frame.prompt_ids)
@@ -202,6 +203,11 @@ class Renderer:
             rendered = self._tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=generation_prompt and response is None
             )
+        except TemplateSyntaxError as error:
+            raise CheckpointError(
+                f"{self._name}: its chat template is no valid Jinja (line {error.lineno}: {error.message}); mend it in "
+                "the tokenizer, or in the file of `reference.sft.chat_template`"
+            ) from error
         except TemplateError as error:
             roles = ", ".join(message["role"] for message in messages)
             raise DataError(f"the chat template refuses messages of the roles {roles}: {error}") from error

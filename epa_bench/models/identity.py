@@ -117,7 +117,10 @@ def _check_whole(path: Path, key: str) -> None:
 
 def _download(name: str, revision: str | None, key: str, pin: str) -> Path:
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise CheckpointError(f"{key}: no checkpoint folder at {name}")
+        raise CheckpointError(
+            f"{key}: no checkpoint folder at {name}, and not the name of a hub checkpoint (org/name); correct the path "
+            f"(relative paths start at {Path.cwd()})"
+        )
     if revision is None:
         raise CheckpointError(f"{key}: {name} is a hub name: {pin}, or name a folder")
     # Imported here: most sweeps never need the hub.

@@ -294,6 +294,12 @@ def test_an_unusable_tokenizer_is_refused_at_once(tokenizer: PreTrainedTokenizer
     [
         (NO_GENERATION_PROMPT, "Hello", CheckpointError, r"ignores add_generation_prompt and writes '<\|im_start\|>a"),
         (DROPS_ANSWERS, "Hello", CheckpointError, "that writes the assistant's last message"),
+        (
+            "{% for m in messages %}\n{{ m.content }",
+            "Hello",
+            CheckpointError,
+            r"no valid Jinja \(line 2: unexpected '}'",
+        ),
         (REWRITES_HISTORY, "a secret", DataError, "this one changes it for the answer 'a secret'"),
     ],
 )
