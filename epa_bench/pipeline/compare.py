@@ -14,7 +14,7 @@ from epa_bench.leaderboard.groups import GroupedBoard, factors_of, group_board, 
 from epa_bench.leaderboard.opponents import baseline_of
 from epa_bench.leaderboard.render import write_board
 from epa_bench.leaderboard.run_files import read_run
-from epa_bench.pipeline.run_groups import own_baseline, places_of, read_sweep
+from epa_bench.pipeline.run_groups import hidden_differences, own_baseline, places_of, read_sweep
 from epa_bench.pipeline.stale import Stale, mark_stale, stale_results
 from epa_bench.suites.registry import Registry
 
@@ -50,6 +50,8 @@ def compare_groups(
             "sweep with `epa-bench run`"
         )
     grouped = group_board(board, {arm: places[arm] for arm in sorted(trained)}, factors, method)
+    notes = (*hidden_differences(sweeps, grouped), *board.notes)
+    grouped = grouped.model_copy(update={"board": board.model_copy(update={"notes": notes})})
     write_groups(grouped, out)
     return grouped
 

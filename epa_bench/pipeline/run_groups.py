@@ -10,7 +10,7 @@ from epa_bench.config.schema import Data, FilesData, Reference, ScratchReference
 from epa_bench.config.yaml12 import read_document
 from epa_bench.core.digest import canonical_json
 from epa_bench.core.errors import ConfigError
-from epa_bench.leaderboard.groups import Place
+from epa_bench.leaderboard.groups import FACTORS, GroupedBoard, Place
 
 _OWN_FACTORS = ("beta", "learning_rate")
 """What of an arm's recipe has a column of its own."""
@@ -63,6 +63,31 @@ def places_of(sweeps: Mapping[str, Sweep], baseline: str) -> dict[str, Place]:
         )
         for name, (run, arm) in arms.items()
     }
+
+
+def hidden_differences(sweeps: Mapping[str, Sweep], grouped: GroupedBoard) -> Iterator[str]:
+    """Notes of what lines differ in beside their factors, and a reader would take for an effect of these."""
+    for factor in FACTORS:
+        by_column: dict[str, set[str]] = {}
+        by_run: dict[str, set[str]] = {}
+        for place in grouped.places.values():
+            value = str(getattr(place, factor))
+            by_column.setdefault(place.method, set()).add(value)
+            by_run.setdefault(place.run, set()).add(value)
+        if factor not in (*grouped.by, "run") and any(len(values) > 1 for values in by_column.values()):
+            said = "; ".join(f"{run} {', '.join(sorted(values))}" for run, values in by_run.items())
+            yield f"Lines DIFFER IN {factor} too, which no column shows: {said}."
+    trainings = told_apart(dict.fromkeys(sweeps, "training"), {run: _training(sweep) for run, sweep in sweeps.items()})
+    if len(set(trainings.values())) > 1:
+        said = "; ".join(f"{run}: {training}" for run, training in trainings.items())
+        yield f"Runs are TRAINED DIFFERENTLY, which no column shows: {said}."
+
+
+def _training(sweep: Sweep) -> Mapping[str, Any]:
+    """What decides weights, of any split of the step."""
+    split = ("per_device_train_batch_size", "gradient_accumulation_steps")
+    recipe = {name: value for name, value in sweep.training.recipe().items() if name not in split}
+    return {"groups_per_step": sweep.training.groups_per_step, **recipe}
 
 
 def told_apart(names: Mapping[_Key, str], settings: Mapping[_Key, Mapping[str, Any]]) -> dict[_Key, str]:

@@ -29,7 +29,7 @@ def notes_of(run: Run) -> Iterator[str]:
     yield f"Data: {data_summary(run.store, run.cells.preferences)}."
     yield (
         f"Training: {training.groups_per_step} groups a step, {training.num_train_epochs} epoch(s), {training.dtype}, "
-        f"on {run.cells.device} ({', '.join(_processors(run))}). "
+        f"{_adapter(run)}on {run.cells.device} ({', '.join(_processors(run))}). "
         + (
             "A seed draws the order of the data and the weak negatives"
             if training.data_seed is None
@@ -52,6 +52,16 @@ def notes_of(run: Run) -> Iterator[str]:
         yield f"{recipe_note(run, arm)} {_plan_summary(run, arm)}."
     yield from _probe_notes(run)
     yield from suite_notes(run)
+
+
+def _adapter(run: Run) -> str:
+    """What is trained, where that is less than all weights."""
+    lora = run.sweep.training.lora
+    if lora is None:
+        return ""
+    if run.cells.copies_adapter:
+        return "a copy of the reference's LoRA adapter, "
+    return f"LoRA {json.dumps(lora.recipe(), sort_keys=True)}, "
 
 
 def recipe_note(run: Run, arm: Arm) -> str:

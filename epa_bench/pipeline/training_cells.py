@@ -83,7 +83,7 @@ class TrainingCells(StartCells):
             "autocast": training.dtype == "bfloat16" and not training.fsdp,
             "batch_tokens": self.sweep.engine.score_tokens,
         }
-        if self._copies_adapter:
+        if self.copies_adapter:
             config["beside_base"] = True
         return self._on_reference("reference_scores", config, {"preferences": self.preferences, **inputs}, label)
 
@@ -109,10 +109,10 @@ class TrainingCells(StartCells):
     def _training(self) -> dict[str, Any]:
         """The settings of a new adapter say nothing of a copy, which has the reference's own."""
         recipe = self.sweep.training.recipe()
-        return {**recipe, "lora": {}} if self._copies_adapter else recipe
+        return {**recipe, "lora": {}} if self.copies_adapter else recipe
 
     @property
-    def _copies_adapter(self) -> bool:
+    def copies_adapter(self) -> bool:
         """Whether what is trained is a copy of the adapter that the reference is."""
         external = self._external
         return self.sweep.training.lora is not None and external is not None and external.base is not None

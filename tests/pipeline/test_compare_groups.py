@@ -232,6 +232,32 @@ def test_a_suite_that_was_set_otherwise_is_said(run: RunMaker, tmp_path: Path) -
     assert 'b: chat: {"limit": 10}' in text
 
 
+def test_what_lines_differ_in_and_no_column_shows_is_said(run: RunMaker, tmp_path: Path) -> None:
+    """Another split of a step decides nothing, so it is no difference."""
+    stronger = {"dpo": {**DPO, "beta": [0.5], "learning_rate": 2e-6}, "epa": {**EPA, "beta": [0.5]}}
+    adapters = {"num_train_epochs": 2, "lora": {}, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 8}
+    gains = {"dpo": 0.0, "epa": 1.0}
+    first = run("a", gains)
+    other = run("b", gains, methods=stronger, training=adapters, data={**FILES, "train": "b.jsonl"})
+    differently, *_ = _notes(_group([first, other], tmp_path), "DIFFERENTLY")
+    assert differently.startswith(
+        "Runs are TRAINED DIFFERENTLY, which no column shows: a: training (num_train_epochs 1,"
+    )
+    assert "b: training (num_train_epochs 2, lora.r 16," in differently
+    assert "per_device" not in differently
+    hidden = _notes(_group([first, other], tmp_path, by="model,beta"), "DIFFER IN")
+    assert hidden == [
+        "Lines DIFFER IN data too, which no column shows: a train.jsonl; b b.jsonl.",
+        "Lines DIFFER IN learning_rate too, which no column shows: a 1e-06; b 1e-06, 2e-06.",
+    ]
+    alike = run("c", gains, data={**FILES, "train": "b.jsonl"})
+    assert _notes(_group([first, alike], tmp_path), "DIFFER") == []
+
+
+def _notes(grouped: GroupedBoard, of: str) -> list[str]:
+    return [note for note in grouped.board.notes if of in note]
+
+
 def test_what_has_no_groups_is_refused(run: RunMaker, tmp_path: Path) -> None:
     imported, several = run("imported", {"dpo": 0}), run("several", {"dpo": 0}, table={"baseline": "epa"})
     with pytest.raises(ConfigError, match="the runs' own baselines are dpo, epa: choose one by --baseline"):

@@ -32,6 +32,13 @@ def rows_of(place: "Workplace", pattern: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
+def trained_by(place: "Workplace") -> str:
+    """What the table says of the trainings."""
+    board = json.loads((place.folder / "runs/mini/board.json").read_text())
+    (said,) = [note for note in board["notes"] if note.startswith("Training: ")]
+    return str(said)
+
+
 def test_only_what_follows_a_training_is_another_cell(workplace: "Workplace") -> None:
     full = cells_of(workplace)
     lora = cells_of(workplace, "training.lora={r: 4}")
@@ -80,6 +87,7 @@ def test_a_sweep_of_adapters(
     answers = {path.read_bytes() for path in workplace.store.glob("cells/responses/*/responses.jsonl")}
     assert len(answers) == 1 + len(ARMS)
     assert_scores_are_those_of_peft(workplace, reference / "model")
+    assert 'float32, LoRA {"lora_alpha": 16, "r": 4' in trained_by(workplace)
 
 
 def assert_scores_are_those_of_peft(place: "Workplace", base: Path) -> None:
@@ -131,6 +139,7 @@ def test_from_an_adapter_with_and_without_training_one(
     workplace.write({**sweep, "training.lora": {}})
     workplace.finish()
     (copied,) = set(workplace.store.glob("cells/train/*")) - {full}
+    assert "float32, a copy of the reference's LoRA adapter, on cpu" in trained_by(workplace)
     config = json.loads((copied / "model" / "adapter_config.json").read_text())
     assert (config["r"], config["lora_alpha"], config["target_modules"]) == (2, 8, ["q_proj", "v_proj"])
     assert (copied / "model" / "adapter_model.safetensors").read_bytes() != adapter
