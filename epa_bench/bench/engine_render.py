@@ -67,5 +67,5 @@ def _how(report: EngineReport, machine: Machine) -> list[str]:
         "A swap and a restart are from a checkpoint on disk to an engine that has been compared with transformers on a "
         f"probe, which reads the checkpoint once more. {work.swaps} checkpoints were swapped through.",
         "Adapters are LoRA of rank 16 on every linear layer, merged into a copy of their base on disk and swapped in, "
-        "or attached to the base that vLLM holds (`engine.adapters`).",
+        "or attached to the base that vLLM holds, as engine.adapters says.",
     ]
