@@ -154,8 +154,16 @@ class VllmServer:
                     self.close()
                     raise _died(error) from error
                 notice(f"the vLLM process died ({error}); it is started again and asked for what it still owes")
-                self._restart(self._serving, self._room)
+                self._again(self._serving)
         return [found[i] for i in range(count)]
+
+    def _again(self, checkpoint: Servable) -> None:
+        """In a new process what the dead one served. Raises WorkerError, of an adapter too: it was served before."""
+        try:
+            self._restart(checkpoint, self._room)
+        except AdapterRefusedError as error:
+            self.close()
+            raise engine_error(str(error)) from error
 
     def _restart(self, checkpoint: Servable, room: LoraRoom | None) -> None:
         self.close()
@@ -180,7 +188,9 @@ class VllmServer:
         try:
             self._process = VllmProcess(self.settings.model_copy(update=places))
         except EngineFailedError as error:
-            if checkpoint.adapter is None:
+            before = self._held
+            had_room = before is not None and before.configuration == checkpoint.configuration and room == self._room
+            if checkpoint.adapter is None or had_room:
                 raise
             self._roomless.append(checkpoint.configuration)
             raise AdapterRefusedError(str(error)) from error
