@@ -69,7 +69,11 @@ def read_columns(path: Path, kind: type[Record]) -> pd.DataFrame:
         columns = None
     # Whatever is not plainly right is read again row by row, which accepts it or says what is wrong where.
     if columns is None or any(columns[name].null_count for name in names if name not in _ONE_OF):
-        return _columns(read_records(path, kind), names)
+        records = read_records(path, kind)
+        if records:
+            return _columns(records, names)
+        # Columns of no type would change that of the others they are put together with.
+        columns = schema.empty_table()
     frame: pd.DataFrame = columns.to_pandas()
     return frame
 

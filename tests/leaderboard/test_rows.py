@@ -53,3 +53,13 @@ def test_several_files_make_one_frame(rows_of: RowMaker, tmp_path: Path) -> None
     assert frame["prompt_id"].tolist() == ["a", "b", "a"]
     assert frame["value"].isna().tolist() == [False, True, False]
     assert str(frame["value"].dtype) == "float64"
+
+
+def test_a_file_without_rows_beside_another_changes_nothing(worked_rows: Rows, tmp_path: Path) -> None:
+    """A suite may have nothing to say of a checkpoint; its file is empty then."""
+    write_rows(tmp_path / "rows", worked_rows)
+    (tmp_path / "empty").touch()
+    alone, beside = (read_frame([tmp_path / name for name in names]) for names in (["rows"], ["empty", "rows"]))
+    assert beside.dtypes.to_dict() == alone.dtypes.to_dict()
+    write_rows(tmp_path / "again", beside)
+    assert (tmp_path / "again").read_bytes() == (tmp_path / "rows").read_bytes()
