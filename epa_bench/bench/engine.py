@@ -66,6 +66,7 @@ def _rows(found: dict[Part, Measured]) -> list[EngineRow]:
     rows = [_row("start-up", "s", seconds.vllm, seconds.transformers, "transformers", less_is_better=True)]
     for part, what in (
         ("full answers", "greedy answers, all of the same length"),
+        ("wide answers", "the same, more side by side"),
         ("uneven answers", "sampled answers that end sooner or later"),
         ("scores", "log-probs of given tokens"),
     ):

@@ -59,8 +59,9 @@ def _how(report: EngineReport, machine: Machine) -> list[str]:
     return [
         f"{measured_on(machine)} One thread a process, fp32.",
         f"A Llama of {report.parameters / 1e6:.1f}M random weights. A round is {work.prompts} prompts of 16 to 128 "
-        f"tokens with answers of up to {work.new_tokens}, or {work.prompts} sequences of 64 to 256 tokens to score, 64 "
-        "side by side, both engines in turns; one round warms up.",
+        f"tokens with answers of up to {work.new_tokens}, or {work.prompts} sequences of 64 to 256 tokens to score, "
+        f"{work.places} side by side, both engines in turns; one round warms up. More side by side: {work.wide} "
+        "prompts, all at once.",
         f"Seconds are those that {clock}, medians over the rounds; the ratio is the median of the rounds' ratios.",
         "transformers' engine is this package's: left-padded batches, the longest prompts first; its scores are the "
         "packed score pass. Its start-up is a fresh process that imports it and loads the checkpoint.",

@@ -5,7 +5,9 @@ from typing import Literal
 from epa_bench.config.schema import ScratchModel
 from epa_bench.core.records import Finite, Record
 
-Part = Literal["start", "full answers", "uneven answers", "scores", "swaps", "restarts", "adapters", "agreement"]
+Part = Literal[
+    "start", "full answers", "wide answers", "uneven answers", "scores", "swaps", "restarts", "adapters", "agreement"
+]
 
 
 class EngineWork(Record):
@@ -14,6 +16,12 @@ class EngineWork(Record):
     model: ScratchModel
     prompts: int
     """A round; of 16 to 128 tokens."""
+
+    places: int
+    """Answers side by side."""
+
+    wide: int
+    """Prompts of a round, all side by side, of the part that has many."""
 
     new_tokens: int
     """Of an answer at most."""
@@ -38,6 +46,9 @@ FULL = EngineWork(
         initializer_range=0.06,
     ),
     prompts=96,
+    places=64,
+    # vLLM's own default.
+    wide=256,
     new_tokens=64,
     rounds=3,
     swaps=10,

@@ -34,7 +34,6 @@ from epa_bench.models.adapters import load_merged
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import load_model, save_checkpoint
 
-_PLACES = 64
 _END_SHARE = 0.03
 """Share of the vocabulary that ends an answer where answers are uneven: they have some thirty tokens then."""
 
@@ -61,7 +60,7 @@ class Bench:
                 device=device,
                 tensor_parallel_size=1,
                 max_model_len=None,
-                places=_PLACES,
+                places=work.places,
                 kv_cache_gib=1.0,
                 gpu_memory_utilization=0.5,
                 trust_remote_code=False,
@@ -72,6 +71,8 @@ class Bench:
         """Parts are asked for in the order of `Part`."""
         if part == "start":
             return self._start()
+        if part == "wide answers":
+            return self._wide()
         if part == "agreement":
             return self._agreement()
         if part == "swaps":
@@ -107,6 +108,15 @@ class Bench:
                     rates[name].append(tokens / (self._clock() - start))
             order.reverse()
         return Rates(transformers=tuple(rates["transformers"]), vllm=tuple(rates["vllm"]))
+
+    def _wide(self) -> Measured:
+        work = self._work.model_copy(update={"prompts": self._work.wide, "places": self._work.wide})
+        bench = Bench(work, self._device, self._folder)
+        bench._timed_load(0)
+        try:
+            return bench.measure("full answers")
+        finally:
+            bench._server.close()
 
     def _do(self, part: Part, engine: Engine, number: int) -> int:
         """Gives the tokens drawn or scored."""
@@ -183,7 +193,7 @@ class Bench:
         if name == "vllm":
             stops = eos_ids(self._model, self._tokenizer)
             return VllmEngine(self._server, self._renderer, stops, special_ids(self._model, self._tokenizer))
-        return TransformersEngine(self._model, self._tokenizer, self._renderer, _PLACES)
+        return TransformersEngine(self._model, self._tokenizer, self._renderer, self._work.places)
 
     def _answers(self, engine: Engine, requests: Sequence[Request], decoding: Decoding) -> list[Answer]:
         found: dict[int, Answer] = {}

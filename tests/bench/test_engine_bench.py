@@ -8,7 +8,11 @@ from epa_bench.execution.device import Device
 from tests.tiny import SHAPE
 
 WORK = FULL.model_copy(
-    update={"model": SHAPE.model_copy(update={"vocab_size": 512, "max_position_embeddings": 320}), "prompts": 6}
+    update={
+        "model": SHAPE.model_copy(update={"vocab_size": 512, "max_position_embeddings": 320}),
+        "prompts": 6,
+        "wide": 8,
+    }
 ).model_copy(update={"new_tokens": 8, "rounds": 2, "swaps": 3, "restarts": 1})
 
 
@@ -30,7 +34,7 @@ def test_every_part_is_measured(vllm_device: Device) -> None:
     report = measure_engines(WORK, vllm_device)
     assert [(line.sides[0], line.count) for line in report.rows] == [
         ("transformers", 1),
-        *[("transformers", 2)] * 3,
+        *[("transformers", 2)] * 4,
         ("restart", 1),
         *[("merged", 2)] * 2,
     ]
