@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from epa_bench.config.yaml12 import load_document
+from epa_bench.core.attempts import read_attempts
 from epa_bench.pipeline.cells import in_order
 from epa_bench.pipeline.run import open_run, stage_cells
 from epa_bench.suites import generation, pairwise
@@ -57,15 +58,19 @@ def test_the_rows_are_those_of_transformers(finished: "Workplace", tmp_path: Pat
 
 
 def test_adapters_and_prompts_without_room(finished: "Workplace", tmp_path: Path, vllm_device: str) -> None:
-    """Adapters are attached to one base. A prompt that is too long is a row with a reason in every suite."""
+    """Adapters are attached to one base, by two engines side by side, whose answers are those of one. A prompt that is
+    too long is a row with a reason in every suite."""
     workplace = finished.copy(tmp_path)
     lora = {"methods.dpo-nll": None, "methods.epa-1-1-2": None, "training.lora": {"r": 4, "lora_alpha": 16}}
     workplace.write({**GREEDY, **lora, "execution.device": vllm_device})
     workplace.finish("mini.yaml", "--set", "engine=transformers")
     expected = rows_of(workplace)
-    settings = ("engine=vllm", "engine.max_model_len=40", "engine.adapters=attached")
+    settings = ("engine=vllm", "engine.max_model_len=40", "engine.adapters=attached", "execution.workers=2")
+    before = len(read_attempts(workplace.store))
     served = workplace.run("run", "mini.yaml", *(word for setting in settings for word in ("--set", setting)))
     assert (served.returncode, "warning" in served.stderr) == (0, False), served.stderr
+    answering = {each.pid for each in read_attempts(workplace.store)[before:] if each.step == "responses"}
+    assert len(answering) == 2 or vllm_device != "cpu"
     found = rows_of(workplace)
     short = [row for row in found if "exceed vLLM's 40" in row.get("error", "")]
     assert {(row["suite"], row["metric"]) for row in short} == {
