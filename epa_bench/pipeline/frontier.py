@@ -99,8 +99,8 @@ def frontier_of_rows(
     """`reward` and `kl` name metrics of the run as SUITE.METRIC. An arm is a point of its method, the reference at 0.
 
     `on_the_way`: rows of the checkpoints that trainings kept, each of them a point too. Raises SuiteError for a metric
-    without rows, ConfigError for an unknown baseline, DataError where no seed, or fewer than two prompts, have a value
-    in every arm.
+    without rows, ConfigError for an unknown baseline, DataError where all rows of a metric failed, or no seed or fewer
+    than two prompts have a value in every arm.
     """
     kept = {row.arm: row.arm.rpartition("@")[2] for row in on_the_way}
     rows = [*rows, *on_the_way]
@@ -148,9 +148,12 @@ def frontier_of_rows(
 def _cells(rows: Sequence[ScoreRow], name: str) -> Cells:
     suite, _, metric = name.partition(".")
     found: dict[tuple[str, int, str], list[float]] = defaultdict(list)
-    for row in rows:
-        if (row.suite, row.metric) == (suite, metric) and row.value is not None:
+    asked = [row for row in rows if (row.suite, row.metric) == (suite, metric)]
+    for row in asked:
+        if row.value is not None:
             found[row.arm, row.seed, row.prompt_id].append(row.value)
+    if asked and not found:
+        raise DataError(f"all {len(asked)} rows of {name} failed, the first because {asked[0].error}")
     if not found:
         known = sorted({f"{row.suite}.{row.metric}" for row in rows})
         raise SuiteError(

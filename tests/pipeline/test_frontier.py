@@ -55,6 +55,13 @@ def test_a_prompt_without_a_value_somewhere_is_left_out_and_counted(run: Callabl
     assert (run(found).n_prompts, run(found).n_left_out) == (4, 1)
 
 
+def test_a_metric_whose_rows_all_failed_says_why(run: Callable[..., Frontier]) -> None:
+    failed = {"value": None, "error": "read back as other tokens"}
+    found = [row.model_copy(update=failed if row.suite == "kl" else {}) for row in rows()]
+    with pytest.raises(DataError, match=r"all 40 rows of kl\..* failed, the first because read back as other tokens"):
+        run(found)
+
+
 def test_files(run: Callable[..., Frontier]) -> None:
     found = run(rows())
     assert Frontier.model_validate_json(frontier_json(found)) == found
