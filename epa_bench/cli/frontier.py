@@ -19,5 +19,5 @@ def frontier(
     from epa_bench.pipeline.frontier_table import frontier_json, frontier_markdown, write_frontier
 
     found = frontier_of(run_folder, reward=reward, kl=kl, baseline=baseline)
-    write_frontier(found, leaderboards)
+    write_frontier(found, leaderboards / f"{found.run}.frontier")
     show(lambda console: console.print(frontier_markdown(found), soft_wrap=True), frontier_json(found), json_path)

@@ -88,6 +88,10 @@ class VllmProcess:
 
 def engine_error(reason: str) -> WorkerError:
     """What a user is told of an exception that vLLM raised."""
+    return WorkerError(f"vLLM failed: {reason[:500]}; {advice_on(reason) or 'try --set engine=transformers'}")
+
+
+def advice_on(reason: str) -> str | None:
+    """Which setting would help, where a setting is at fault."""
     words = reason.lower()
-    advice = next((todo for signs, todo in _ADVICE if any(sign in words for sign in signs)), None)
-    return WorkerError(f"vLLM failed: {reason[:500]}; {advice or 'try --set engine=transformers'}")
+    return next((todo for signs, todo in _ADVICE if any(sign in words for sign in signs)), None)

@@ -14,7 +14,7 @@ from epa_bench.core.errors import CheckpointError, WorkerError
 from epa_bench.core.lines import ProcessDiedError
 from epa_bench.core.notices import notice
 from epa_bench.engines.servable import Servable, room_for
-from epa_bench.engines.vllm_process import EngineFailedError, VllmProcess, engine_error
+from epa_bench.engines.vllm_process import EngineFailedError, VllmProcess, advice_on, engine_error
 from epa_bench.engines.vllm_wire import (
     Attach,
     Generate,
@@ -190,7 +190,8 @@ class VllmServer:
         except EngineFailedError as error:
             before = self._held
             had_room = before is not None and before.configuration == checkpoint.configuration and room == self._room
-            if checkpoint.adapter is None or had_room:
+            # Memory that does not suffice now says nothing of adapters.
+            if checkpoint.adapter is None or had_room or advice_on(str(error)):
                 raise
             self._roomless.append(checkpoint.configuration)
             raise AdapterRefusedError(str(error)) from error

@@ -6,7 +6,7 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from epa_bench.core.files import atomic_write_text
+from epa_bench.core.files import atomic_write_text, storage_errors
 from epa_bench.leaderboard.display import Grid, Line
 from epa_bench.leaderboard.markdown import escape, grid_markdown
 from epa_bench.pipeline.frontier import Estimate, Frontier
@@ -14,11 +14,22 @@ from epa_bench.pipeline.frontier import Estimate, Frontier
 _COLUMNS = ("method", "arm", "beta", "learning_rate", "kl", "kl_low", "kl_high", "reward", "reward_low", "reward_high")
 
 
-def write_frontier(frontier: Frontier, folder: Path) -> None:
-    """NAME.frontier.md, .csv and .json. Raises StoreError where the folder cannot be written."""
-    writers = {"md": frontier_markdown, "csv": frontier_csv, "json": frontier_json}
-    for suffix, write in writers.items():
-        atomic_write_text(folder / f"{frontier.run}.frontier.{suffix}", write(frontier))
+def write_frontier(frontier: Frontier, path: Path) -> None:
+    """PATH.md, .csv and .json. Raises StoreError where they cannot be written."""
+    texts = (frontier_markdown(frontier), frontier_csv(frontier), frontier_json(frontier))
+    for file, text in zip(_files(path), texts, strict=True):
+        atomic_write_text(file, text)
+
+
+def remove_frontier(path: Path) -> None:
+    """What `write_frontier` wrote, if it did. Raises StoreError."""
+    for file in _files(path):
+        with storage_errors(file):
+            file.unlink(missing_ok=True)
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    return tuple(path.with_name(f"{path.name}.{suffix}") for suffix in ("md", "csv", "json"))
 
 
 def frontier_json(frontier: Frontier) -> str:

@@ -34,7 +34,7 @@ def matched_kl(run: Run, rows: pd.DataFrame, kept: pd.DataFrame | None) -> tuple
         found = frontier_of_rows(name, last, on_the_way, reward=reward, kl=kl, baseline=baseline)
     except (DataError, SuiteError) as error:
         return None, [f"{_WITHOUT}, which cannot be matched: {error}."]
-    return found, [f"{_WITHOUT}. Methods where they have gone equally far: {name}.frontier.md."]
+    return found, [f"{_WITHOUT}. Methods where they have gone equally far: {name}.matched-kl.md."]
 
 
 def _asked(frame: pd.DataFrame | None, metrics: set[str]) -> list[ScoreRow]:

@@ -14,7 +14,7 @@ from epa_bench.leaderboard.build import build_table
 from epa_bench.leaderboard.rows import read_columns, score_frame
 from epa_bench.leaderboard.run_files import write_kept, write_run
 from epa_bench.pipeline.cells import Result
-from epa_bench.pipeline.frontier_table import write_frontier
+from epa_bench.pipeline.frontier_table import remove_frontier, write_frontier
 from epa_bench.pipeline.judged import judge_notes, judge_of_suite
 from epa_bench.pipeline.judged_files import write_judged
 from epa_bench.pipeline.length_control import with_sweep_length_control
@@ -57,8 +57,11 @@ def write_table(run: Run) -> Leaderboard:
     note_table(run.folder, run.store, [cells_behind(result) for result in run.cells.results], needed_cells(run))
     write_run(run.folder, rows, board, Path(run.sweep.output.leaderboards))
     write_kept(run.folder, kept)
-    if frontier is not None:
-        write_frontier(frontier, Path(run.sweep.output.leaderboards))
+    matched = Path(run.sweep.output.leaderboards) / f"{run.sweep.name}.matched-kl"
+    if frontier is None:
+        remove_frontier(matched)
+    else:
+        write_frontier(frontier, matched)
     return board
 
 

@@ -10,7 +10,7 @@ from epa_bench.core.lines import ProcessDiedError
 from epa_bench.engines import vllm_server
 from epa_bench.engines.servable import Servable
 from epa_bench.engines.vllm_process import EngineFailedError
-from epa_bench.engines.vllm_server import VllmServer
+from epa_bench.engines.vllm_server import AdapterRefusedError, VllmServer
 from epa_bench.engines.vllm_wire import Attach, Command, Generate, Sampling, Score, Scored, Start
 from epa_bench.models.adapter_files import Adapter
 from epa_bench.models.canary import Canary
@@ -25,13 +25,14 @@ class Process:
 
     starts = 0
     failing: frozenset[int] = frozenset()
+    reason = "CUDA out of memory"
     max_model_len, pid = 64, 1
 
     def __init__(self, start: Start) -> None:
         Process.starts += 1
         self.logps = WITHOUT
         if Process.starts in Process.failing:
-            raise EngineFailedError("CUDA out of memory")
+            raise EngineFailedError(Process.reason)
 
     def tell(self, command: Command) -> Iterator[Scored]:
         if isinstance(command, Generate):
@@ -45,15 +46,37 @@ class Process:
         pass
 
 
-def test_an_adapter_whose_process_cannot_be_started_again_is_a_workers_error(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Not one of the adapter, which was served before, and is attached again by the next attempt."""
+@pytest.fixture
+def process(monkeypatch: pytest.MonkeyPatch) -> type[Process]:
     monkeypatch.setattr(vllm_server, "VllmProcess", Process)
     monkeypatch.setattr(Process, "starts", 0)
-    monkeypatch.setattr(Process, "failing", frozenset({2}))
+    return Process
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Servable:
     adapter = Adapter(tmp_path, {"r": 4}, "base", None, {"model.layers.0.self_attn.q_proj": (8, 8)})
-    checkpoint = Servable(tmp_path, adapter, TOKENIZER, Canary((1, 2, 3), WITH), {}, {})
+    return Servable(tmp_path, adapter, TOKENIZER, Canary((1, 2, 3), WITH), {}, {})
+
+
+def test_memory_that_does_not_suffice_says_nothing_of_adapters(
+    process: type[Process], checkpoint: Servable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "failing", frozenset({1, 3}))
+    server = VllmServer(START)
+    with pytest.raises(WorkerError, match=r"out of memory; lower engine\.batch_size"):
+        server.load(checkpoint)
+    server.load(checkpoint)
+    monkeypatch.setattr(process, "reason", "LoRA is not supported for this model")
+    with pytest.raises(AdapterRefusedError, match="is not supported"):
+        VllmServer(START).load(checkpoint)
+
+
+def test_an_adapter_whose_process_cannot_be_started_again_is_a_workers_error(
+    process: type[Process], checkpoint: Servable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not one of the adapter, which was served before, and is attached again by the next attempt."""
+    monkeypatch.setattr(process, "failing", frozenset({2}))
     server = VllmServer(START)
     server.load(checkpoint)
     sampling = Sampling(temperature=0, max_tokens=1, stop_token_ids=(), stop=())
@@ -63,4 +86,4 @@ def test_an_adapter_whose_process_cannot_be_started_again_is_a_workers_error(
     ):
         server.generate(Generate(prompts=((1,),), seeds=(1,), sampling=sampling))
     server.load(checkpoint)
-    assert Process.starts == 3
+    assert process.starts == 3

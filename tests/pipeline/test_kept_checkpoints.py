@@ -83,8 +83,8 @@ def test_a_sweep_keeps_them_asks_them_and_leaves_its_table_alone(finished: "Work
     assert {row["arm"] for row in kept} == {f"{arm}@{n}/3" for arm in ("dpo", "epa-1-1-2") for n in (1, 2)}
     assert {row["suite"] for row in kept} == {"generation", "kl"}
 
-    matched = (place.folder / "leaderboards" / "kept.frontier.md").read_bytes()
-    assert any("have gone equally far: kept.frontier.md" in note for note in table["notes"])
+    matched = (place.folder / "leaderboards" / "kept.matched-kl.md").read_bytes()
+    assert any("have gone equally far: kept.matched-kl.md" in note for note in table["notes"])
     assert place.run("frontier", "runs/kept").returncode == 0
     assert (place.folder / "leaderboards" / "kept.frontier.md").read_bytes() == matched
     done = place.run("plot", "frontier", "runs/kept", "--format", "svg")
@@ -98,3 +98,7 @@ def test_a_sweep_keeps_them_asks_them_and_leaves_its_table_alone(finished: "Work
     # No longer asked for, they are no longer said.
     place.finish("kept.json", "--set", "training.keep_checkpoints=0")
     assert not (place.folder / "runs" / "kept" / "kept.jsonl").exists()
+    # Nor is what only their KL could say.
+    assert (place.folder / "leaderboards" / "kept.matched-kl.md").exists()
+    place.finish("kept.json", "--set", "training.keep_checkpoints=0", "--set", "suites={generation: {}}")
+    assert not list((place.folder / "leaderboards").glob("kept.matched-kl.*"))
