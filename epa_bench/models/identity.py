@@ -1,5 +1,6 @@
 """Where a checkpoint is and what it is, without importing torch: the address of every cell starts here."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -55,6 +56,29 @@ def identify(
         "files": folder_digest(found.path, CONTENT, without=[CONFIG_FILE]),
     }
     return CheckpointIdentity(found.path, digest_of(content), found.base)
+
+
+def check_context(checkpoint: CheckpointIdentity, max_length: int) -> None:
+    """Raises CheckpointError where its config.json says that sequences of `max_length` tokens do not fit.
+
+    Opening the model says so too, but after hours of what comes before.
+    """
+    try:
+        config = json.loads(((checkpoint.base or checkpoint.path) / "config.json").read_text(encoding="utf-8"))
+        positions = config.get("max_position_embeddings")
+    except (OSError, ValueError, AttributeError):
+        # Transformers says what is wrong with it.
+        return
+    if isinstance(positions, int) and max_length > positions:
+        raise too_long(checkpoint.path, max_length, positions)
+
+
+def too_long(folder: Path, max_length: int, positions: int) -> CheckpointError:
+    """What to do about sequences that a checkpoint has no positions for."""
+    return CheckpointError(
+        f"max_length is {max_length} tokens, the model in {folder} has a context of {positions}; set "
+        f"data.max_length (judge.max_length of a judge) to {positions} or less"
+    )
 
 
 def content_digest(folder: Path) -> str:

@@ -15,7 +15,7 @@ from epa_bench.config.schema import (
 )
 from epa_bench.config.supervised import CheckpointSft
 from epa_bench.core.store import CellSpec
-from epa_bench.models.identity import CheckpointIdentity, identify
+from epa_bench.models.identity import CheckpointIdentity, check_context, identify
 from epa_bench.pipeline.source_cells import ADAPTER_PACKAGES, SourceCells, digest_of_source
 from epa_bench.steps.context import ALIGNED
 
@@ -28,7 +28,11 @@ class StartCells(SourceCells):
     def _given(self) -> CheckpointIdentity | None:
         """The user's checkpoint: the reference, or what it is made from; None where it is made from scratch."""
         reference = self.sweep.reference
-        return identify(reference) if isinstance(reference, CheckpointReference) else None
+        if not isinstance(reference, CheckpointReference):
+            return None
+        found = identify(reference)
+        check_context(found, self.sweep.data.max_length)
+        return found
 
     @property
     def _external(self) -> CheckpointIdentity | None:

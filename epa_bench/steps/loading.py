@@ -9,11 +9,11 @@ from torch import nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging
 
-from epa_bench.core.errors import CheckpointError
 from epa_bench.data.chat import Renderer
 from epa_bench.models.adapter_files import is_adapter, tokenizer_folder
 from epa_bench.models.adapters import load_adapter, load_merged
 from epa_bench.models.checkpoint import load_model, load_tokenizer
+from epa_bench.models.identity import too_long
 from epa_bench.steps.context import StepContext
 
 logging.set_verbosity_error()  # type: ignore[no-untyped-call]
@@ -66,10 +66,7 @@ def _opened(context: StepContext, tokenizer: PreTrainedTokenizerBase, model: _Mo
     max_length = context.config["text"]["max_length"]
     positions = getattr(model.config, "max_position_embeddings", None)
     if positions is not None and max_length > positions:
-        raise CheckpointError(
-            f"max_length is {max_length} tokens, the model in {folder} has a context of {positions}; set "
-            f"data.max_length (judge.max_length of a judge) to {positions} or less"
-        )
+        raise too_long(folder, max_length, positions)
     return Opened(model, tokenizer, _renderer(context, tokenizer))
 
 

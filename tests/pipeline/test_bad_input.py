@@ -273,7 +273,7 @@ def test_reference_with_a_shorter_context_than_the_data(
     save_checkpoint(positions=64)
     workplace.write(own_reference)
     refused(workplace, 5, "max_length is 96", "a context of 64", "set data.max_length")
-    assert "train" not in {step for step, _ in workplace.cells()}
+    assert not workplace.store.exists() or not workplace.cells()
 
 
 @pytest.mark.parametrize(
