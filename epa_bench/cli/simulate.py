@@ -18,7 +18,7 @@ def simulate(
     ),
     json_path: JsonPath = None,
 ) -> None:
-    """How often intervals hold the truth and the gate errs, on simulated sweeps: about a minute."""
+    """How often intervals hold the truth and the gate errs, on simulated sweeps: some minutes."""
     from epa_bench.leaderboard.coverage import coverage_markdown, write_coverage
     from epa_bench.leaderboard.coverage import simulate as simulate_all
 

@@ -33,7 +33,7 @@ class CoverageRow(Record):
     """Simulated sweeps whose interval held the truth."""
 
     half_width: Finite
-    """Mean over the sweeps, a proportion."""
+    """Mean over the sweeps, a proportion, to nine digits: those behind depend on the number of threads."""
 
 
 class GateRow(Record):
@@ -68,7 +68,9 @@ def simulate(n_sweeps: int, n_draws: int, seed: int, scenarios: Sequence[Scenari
         n_sweeps=n_sweeps,
         n_draws=n_draws,
         intervals=tuple(
-            CoverageRow(scenario=scenario, method=method, covered=found.covered, half_width=found.mean_half_width)
+            CoverageRow(
+                scenario=scenario, method=method, covered=found.covered, half_width=round(found.mean_half_width, 9)
+            )
             for scenario in scenarios
             for method, found in simulate_coverage(scenario, n_sweeps, n_draws, seed).items()
         ),
