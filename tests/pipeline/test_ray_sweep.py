@@ -1,10 +1,12 @@
 """A sweep on a real Ray cluster: two nodes on this machine, with GPUs that are only counted."""
 
+import os
 import shutil
 import signal
 import socket
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,15 +49,29 @@ def test_a_node_dies_and_the_tables_are_the_local_ones(
     place = small_sweep(finished, tmp_path)
     node = cluster.add_node(**NODE)
     raylet = node.all_processes["raylet"][0].process.pid
+    stopped = []
 
-    def trains_there() -> bool:
-        """A training that has something to go on from."""
-        there = [digest for pid, digest in cells_running(place).items() if is_below(pid, raylet)]
-        return any(list(place.store.glob(f"staging/train-{digest}/checkpoints/*/complete")) for digest in there)
+    def has_a_checkpoint(digest: str) -> bool:
+        return bool(list(place.store.glob(f"staging/train-{digest}/checkpoints/*/complete")))
+
+    def stops_a_training_there() -> bool:
+        """One that has something to go on from, and does not end before its node does."""
+        for pid, digest in cells_running(place).items():
+            if is_below(pid, raylet) and has_a_checkpoint(digest):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+                    if has_a_checkpoint(digest):
+                        stopped.append(pid)
+                        return True
+                    os.kill(pid, signal.SIGCONT)
+        return False
 
     with place.start("run", *on_ray(cluster)) as process:
-        wait_until(trains_there, process)
+        wait_until(stops_a_training_there, process)
         cluster.remove_node(node, allow_graceful=False)
+        for pid in stopped:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
         out, err = process.communicate(timeout=480)
     assert process.returncode == 0, err
     assert "again: train " in err

@@ -1,7 +1,7 @@
 """A web server on this machine, for what downloads."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -36,7 +36,9 @@ def serving() -> Iterator[Site]:
             self.send_response(404 if content is None else 200)
             self.send_header("Content-Length", str(len(content or b"")))
             self.end_headers()
-            self.wfile.write(content or b"")
+            # Who has seen enough hangs up.
+            with suppress(ConnectionError):
+                self.wfile.write(content or b"")
 
         def log_message(self, format: str, *args: object) -> None:
             return
