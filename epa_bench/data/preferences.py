@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from epa_bench.core.errors import DataError, Problem, list_problems
 from epa_bench.core.records import Preference
+from epa_bench.data.faulty_rows import FaultyRows
 from epa_bench.data.layouts import ParsedRow, parse_row
-from epa_bench.data.turns import DefectiveRowError, MalformedRowError, check_prompt
+from epa_bench.data.turns import DefectiveRowError, check_prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +37,21 @@ def read_preferences(
     with `invalid_rows="drop"` dropped and counted; of several rejected responses only the bad ones go.
     """
     preferences: list[Preference] = []
-    problems: list[Problem] = []
-    dropped: Counter[str] = Counter()
+    faulty = FaultyRows(invalid_rows)
     dropped_responses: Counter[str] = Counter()
-    defects, tied_best = 0, 0
+    tied_best = 0
     for where, row in rows:
-        try:
+        with faulty.reading(where):
             found = parse_row(row)
             bad = _check(found)
             if bad and (invalid_rows == "error" or len(bad) == len(found.rejected)):
                 raise next(iter(bad.values()))
-        except MalformedRowError as error:
-            problems.append(Problem(where, str(error)))
-        except DefectiveRowError as defect:
-            if invalid_rows == "drop":
-                dropped[defect.reason] += 1
-            else:
-                defects += 1
-                problems.append(Problem(where, str(defect)))
-        else:
             dropped_responses.update(defect.reason for defect in bad.values())
             tied_best += found.tied_best
             rejected = tuple(response for index, response in enumerate(found.rejected) if index not in bad)
             preferences.append(Preference(prompt=found.prompt, chosen=found.chosen, rejected=rejected, source=where))
-    if problems:
-        advice = f"\n`data.invalid_rows: drop` drops and counts {defects} of them." if defects else ""
-        raise DataError(list_problems(problems, "the preference data") + advice)
-    return PreferenceFile(tuple(preferences), dict(dropped), dict(dropped_responses), tied_best)
+    faulty.check("the preference data", "data.invalid_rows")
+    return PreferenceFile(tuple(preferences), dict(faulty.dropped), dict(dropped_responses), tied_best)
 
 
 def _check(found: ParsedRow) -> dict[int, DefectiveRowError]:

@@ -8,13 +8,12 @@
 Both columns of the first are strings or lists of messages, as in TRL.
 """
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from epa_bench.core.errors import DataError, Problem, list_problems
 from epa_bench.core.records import Prompt
+from epa_bench.data.faulty_rows import FaultyRows
 from epa_bench.data.layouts import prompt_column
 from epa_bench.data.supervised import SupervisedRow
 from epa_bench.data.turns import (
@@ -48,26 +47,13 @@ def read_supervised(
     with `invalid_rows="drop"` dropped and counted.
     """
     found: list[SupervisedRow] = []
-    problems: list[Problem] = []
-    defects = 0
-    dropped: Counter[str] = Counter()
+    faulty = FaultyRows(invalid_rows)
     for where, row in rows:
-        try:
+        with faulty.reading(where):
             prompt, response = _parse(row)
-        except MalformedRowError as error:
-            problems.append(Problem(where, str(error)))
-        except DefectiveRowError as defect:
-            if invalid_rows == "drop":
-                dropped[defect.reason] += 1
-            else:
-                defects += 1
-                problems.append(Problem(where, str(defect)))
-        else:
             found.append(SupervisedRow(prompt=prompt, response=response, source=where))
-    if problems:
-        advice = f"\n`reference.sft.data.invalid_rows: drop` drops and counts {defects} of them." if defects else ""
-        raise DataError(list_problems(problems, "the supervised data") + advice)
-    return SupervisedFile(tuple(found), dict(dropped))
+    faulty.check("the supervised data", "reference.sft.data.invalid_rows")
+    return SupervisedFile(tuple(found), dict(faulty.dropped))
 
 
 def _parse(row: Mapping[str, Any]) -> tuple[Prompt, str]:
