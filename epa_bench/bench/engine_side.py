@@ -28,7 +28,7 @@ from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
 from epa_bench.engines.vllm_server import VllmServer
-from epa_bench.engines.vllm_wire import Start
+from epa_bench.engines.vllm_wire import Settings
 from epa_bench.models.adapter_files import read_adapter
 from epa_bench.models.adapters import load_merged
 from epa_bench.models.canary import canary_of
@@ -52,10 +52,7 @@ class Bench:
         self._checkpoints = Checkpoints(work.model, self._tokenizer, folder)
         self._renderer = Renderer(self._tokenizer, template="plain", max_length=work.model.max_position_embeddings)
         self._server = VllmServer(
-            Start(
-                folder="",
-                tokenizer="",
-                lora=None,
+            Settings(
                 dtype="float32",
                 device=device,
                 tensor_parallel_size=1,

@@ -24,6 +24,7 @@ from epa_bench.engines.vllm_wire import (
     Ranked,
     Score,
     Scored,
+    Settings,
     Start,
     Swap,
 )
@@ -40,10 +41,9 @@ class AdapterRefusedError(Exception):
 
 
 class VllmServer:
-    """Serves one checkpoint at a time with `settings`; what those say of weights, tokenizer and adapters counts for
-    nothing."""
+    """Serves one checkpoint at a time with `settings`."""
 
-    def __init__(self, settings: Start) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._process: VllmProcess | None = None
         self._serving: Servable | None = None
@@ -184,9 +184,14 @@ class VllmServer:
 
     def _start(self, checkpoint: Servable, room: LoraRoom | None) -> None:
         self.starts += 1
-        places = {"folder": str(checkpoint.folder), "tokenizer": str(checkpoint.tokenizer_folder), "lora": room}
+        start = Start(
+            **self.settings.model_dump(),
+            folder=str(checkpoint.folder),
+            tokenizer=str(checkpoint.tokenizer_folder),
+            lora=room,
+        )
         try:
-            self._process = VllmProcess(self.settings.model_copy(update=places))
+            self._process = VllmProcess(start)
         except EngineFailedError as error:
             before = self._held
             had_room = before is not None and before.configuration == checkpoint.configuration and room == self._room

@@ -29,16 +29,9 @@ class LoraRoom(Record):
     """Last names of the layers that can have one, without the output layer: with it vLLM 0.32 cannot score on CPU."""
 
 
-class Start(Record):
-    """What one process serves, from its start to its end."""
+class Settings(Record):
+    """How an engine runs, whatever it serves."""
 
-    folder: str
-    """Whole weights."""
-
-    tokenizer: str
-    """Folder of their tokenizer."""
-
-    lora: LoraRoom | None
     dtype: Literal["float32", "bfloat16"]
     device: Literal["cpu", "cuda"]
     tensor_parallel_size: int
@@ -49,6 +42,18 @@ class Start(Record):
     kv_cache_gib: Finite | None
     gpu_memory_utilization: Finite
     trust_remote_code: bool
+
+
+class Start(Settings):
+    """What one process serves, from its start to its end."""
+
+    folder: str
+    """Whole weights."""
+
+    tokenizer: str
+    """Folder of their tokenizer."""
+
+    lora: LoraRoom | None
 
 
 class Swap(Record):

@@ -1,7 +1,5 @@
 """Grouped tables: a line a group, a column for every method's margin; as a sheet, as CSV, as files."""
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from epa_bench.leaderboard.cells import (
 from epa_bench.leaderboard.display import Grid, Line, Sheet, legend
 from epa_bench.leaderboard.groups import Factor, GroupedBoard, Key
 from epa_bench.leaderboard.markdown import to_markdown
-from epa_bench.leaderboard.render import csv_record, to_json
+from epa_bench.leaderboard.render import csv_record, csv_text, to_json
 
 _HEADER: Mapping[Factor, str] = {
     "model": "Model",
@@ -52,17 +50,18 @@ def group_sheet(grouped: GroupedBoard, *, full: bool = True) -> Sheet:
 
 def group_csv(grouped: GroupedBoard) -> str:
     """A leaderboard's CSV of the trained arms, each line with its factors and its column before it."""
-    records = [
-        {**_factors(grouped.places[result.arm].key(grouped.by), grouped), "column": column, **csv_record(table, result)}
-        for table in grouped.board.tables
-        for _, of_line in grouped.lines(table)
-        for column, result in sorted(of_line.items())
-    ]
-    out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(records)
-    return out.getvalue()
+    return csv_text(
+        [
+            {
+                **_factors(grouped.places[result.arm].key(grouped.by), grouped),
+                "column": column,
+                **csv_record(table, result),
+            }
+            for table in grouped.board.tables
+            for _, of_line in grouped.lines(table)
+            for column, result in sorted(of_line.items())
+        ]
+    )
 
 
 def write_groups(grouped: GroupedBoard, path: Path) -> None:

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Group
@@ -29,11 +30,15 @@ def to_json(board: Record) -> str:
 
 def to_csv(board: Leaderboard) -> str:
     """One line for each metric and arm, numbers unscaled and unrounded, an empty field for what is absent."""
-    lines = [csv_record(table, result) for table in board.tables for result in table.arms]
+    return csv_text([csv_record(table, result) for table in board.tables for result in table.arms])
+
+
+def csv_text(records: Sequence[Mapping[str, object]]) -> str:
+    """Records with the same names, which are the header; at least one."""
     out = io.StringIO()
-    writer = csv.DictWriter(out, fieldnames=list(lines[0]), lineterminator="\n")
+    writer = csv.DictWriter(out, fieldnames=list(records[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(lines)
+    writer.writerows(records)
     return out.getvalue()
 
 

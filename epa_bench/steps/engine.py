@@ -16,7 +16,7 @@ from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
 from epa_bench.engines.vllm_server import AdapterRefusedError, VllmServer
-from epa_bench.engines.vllm_wire import Start
+from epa_bench.engines.vllm_wire import Settings
 from epa_bench.models.adapter_files import is_adapter, read_adapter
 from epa_bench.models.canary import canary_of
 from epa_bench.steps.context import StepContext
@@ -54,7 +54,7 @@ def engine_of(context: StepContext, opened: Opened[PreTrainedModel]) -> Transfor
     if "engine" not in config:
         tokens = {"score_tokens": config["batch_tokens"]} if "batch_tokens" in config else {}
         return TransformersEngine(opened.model, opened.tokenizer, opened.renderer, config["batch_size"], **tokens)
-    server = _server(_start(context))
+    server = _server(_settings(context))
     adapter = _load(context, opened, server)
     ends = eos_ids(opened.model, opened.tokenizer)
     return VllmEngine(server, opened.renderer, ends, special_ids(opened.model, opened.tokenizer), adapter)
@@ -92,16 +92,13 @@ def _merged(context: StepContext, opened: Opened[PreTrainedModel]) -> Path:
     return folder
 
 
-def _start(context: StepContext) -> Start:
-    settings = context.config["engine"]
-    return Start(
-        folder="",
-        tokenizer="",
-        lora=None,
+def _settings(context: StepContext) -> Settings:
+    engine = context.config["engine"]
+    return Settings(
         dtype=context.config["dtype"],
         device="cuda" if context.device == "cuda" else "cpu",
-        tensor_parallel_size=settings["tensor_parallel_size"],
-        max_model_len=settings["max_model_len"],
+        tensor_parallel_size=engine["tensor_parallel_size"],
+        max_model_len=engine["max_model_len"],
         places=context.config["batch_size"],
         kv_cache_gib=context.hints["kv_cache_gib"],
         gpu_memory_utilization=context.hints["gpu_memory_utilization"],
@@ -109,11 +106,11 @@ def _start(context: StepContext) -> Start:
     )
 
 
-def _server(start: Start) -> VllmServer:
-    if _servers and _servers[0].settings == start:
+def _server(settings: Settings) -> VllmServer:
+    if _servers and _servers[0].settings == settings:
         return _servers[0]
     for server in _servers:
         # Two of them have no room on one GPU.
         server.close()
-    _servers[:] = [VllmServer(start)]
+    _servers[:] = [VllmServer(settings)]
     return _servers[0]

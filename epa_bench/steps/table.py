@@ -9,6 +9,7 @@ from epa_bench.core.code import code_digest, package_versions
 from epa_bench.steps.context import StepContext
 
 _MODEL_PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
+_TRAINER_PACKAGES = (*_MODEL_PACKAGES, "accelerate")
 
 
 class StepFunction(Protocol):
@@ -45,24 +46,15 @@ class Step:
 
 _MODEL_ROOMS = ("data", "models", "steps/loading.py")
 _ANSWERING = (*_MODEL_ROOMS, "engines", "steps/engine.py", "steps/answering.py")
+_SUPERVISED = (*_MODEL_ROOMS, "losses/poft.py", "training", "steps/supervised.py")
 _BENCH_FILES = ("bench_prompts", "labelled_pairs", "probes", "reward_bench", "reward_bench_2")
 
 STEPS: Mapping[str, Step] = {
     "aligned_scores": Step("aligned_scores", (*_MODEL_ROOMS, "steps/supervised.py"), _MODEL_PACKAGES),
     "aligned_file": Step("aligned_file", ("data", "steps/supervised.py")),
-    "reference": Step(
-        "reference",
-        (*_MODEL_ROOMS, "losses/poft.py", "training", "steps/supervised.py"),
-        (*_MODEL_PACKAGES, "accelerate"),
-        resumes=True,
-    ),
+    "reference": Step("reference", _SUPERVISED, _TRAINER_PACKAGES, resumes=True),
     "supervised_files": Step("supervised_files", ("data", "steps/supervised.py")),
-    "sft": Step(
-        "sft",
-        (*_MODEL_ROOMS, "losses/poft.py", "training", "steps/supervised.py"),
-        (*_MODEL_PACKAGES, "accelerate"),
-        resumes=True,
-    ),
+    "sft": Step("sft", _SUPERVISED, _TRAINER_PACKAGES, resumes=True),
     "preferences_embedded": Step("preferences_embedded", (*_MODEL_ROOMS, "engines"), _MODEL_PACKAGES),
     "preferences_files": Step("preferences_files", ("data",)),
     "decontaminate": Step(
@@ -72,7 +64,7 @@ STEPS: Mapping[str, Step] = {
     "fit": Step("fit", ("data", "steps/loading.py"), ("tokenizers", "transformers")),
     "plan": Step("plan", ("data/plan.py", "data/validation.py"), ("numpy",)),
     "reference_scores": Step("reference_scores", (*_MODEL_ROOMS, "training/batches.py"), _MODEL_PACKAGES),
-    "train": Step("train", (*_MODEL_ROOMS, "losses", "training"), (*_MODEL_PACKAGES, "accelerate"), resumes=True),
+    "train": Step("train", (*_MODEL_ROOMS, "losses", "training"), _TRAINER_PACKAGES, resumes=True),
     "probes": Step("probes", ("suites/probes.py", "data/embedded", "steps/gold.py"), ("numpy",)),
     "logps": Step("logps", (*_MODEL_ROOMS, "suites/probes.py"), _MODEL_PACKAGES),
     "responses": Step("responses", _ANSWERING, _MODEL_PACKAGES, resumes=True),

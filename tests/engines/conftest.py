@@ -7,7 +7,7 @@ import pytest
 from transformers import PreTrainedModel
 
 from epa_bench.engines.vllm_server import VllmServer
-from epa_bench.engines.vllm_wire import Start
+from epa_bench.engines.vllm_wire import Settings
 from epa_bench.execution.device import Device
 from epa_bench.models.checkpoint import save_checkpoint
 from tests.engines.served import CHECKPOINTS, START, ended_model
@@ -15,13 +15,13 @@ from tests.tiny import tiny_tokenizer
 
 
 @pytest.fixture(scope="session")
-def vllm_start(vllm_device: Device) -> Start:
+def vllm_start(vllm_device: Device) -> Settings:
     """Settings of an engine that can be started here."""
     return START.model_copy(update={"device": vllm_device})
 
 
 @pytest.fixture(scope="session")
-def server(vllm_start: Start) -> Iterator[VllmServer]:
+def server(vllm_start: Settings) -> Iterator[VllmServer]:
     """Shared: a test loads the checkpoint it is about."""
     server = VllmServer(vllm_start)
     yield server

@@ -11,7 +11,7 @@ from epa_bench.engines.servable import Servable
 from epa_bench.engines.transformers import TransformersEngine, eos_ids, special_ids
 from epa_bench.engines.vllm_engine import VllmEngine
 from epa_bench.engines.vllm_server import VllmServer
-from epa_bench.engines.vllm_wire import Start
+from epa_bench.engines.vllm_wire import Settings
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import load_model
 from tests.tiny import tiny_model, tiny_renderer, tiny_tokenizer
@@ -19,10 +19,7 @@ from tests.tiny import tiny_model, tiny_renderer, tiny_tokenizer
 CHECKPOINTS = {"a": 0, "b": 1}
 """Seeds of the weights by name."""
 
-START = Start(
-    folder="",
-    tokenizer="",
-    lora=None,
+START = Settings(
     dtype="float32",
     device="cpu",
     tensor_parallel_size=1,

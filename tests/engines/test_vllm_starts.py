@@ -9,14 +9,14 @@ from epa_bench.core.errors import WorkerError
 from epa_bench.engines.servable import Servable
 from epa_bench.engines.vllm_process import engine_error
 from epa_bench.engines.vllm_server import VllmServer
-from epa_bench.engines.vllm_wire import Start
+from epa_bench.engines.vllm_wire import Settings
 from epa_bench.models.canary import canary_of
 from epa_bench.models.checkpoint import new_model, ready, save_checkpoint
 from tests.engines.served import servable
 from tests.tiny import SHAPE, tiny_tokenizer
 
 
-def test_a_head_size_without_kernels_is_refused_at_the_start(vllm_start: Start, tmp_path: Path) -> None:
+def test_a_head_size_without_kernels_is_refused_at_the_start(vllm_start: Settings, tmp_path: Path) -> None:
     """vLLM's process would end at the first request."""
     shape = SHAPE.model_copy(update={"num_attention_heads": 1, "hidden_size": 40})
     assert isinstance(shape, ScratchModel)
@@ -29,7 +29,7 @@ def test_a_head_size_without_kernels_is_refused_at_the_start(vllm_start: Start, 
 
 
 def test_a_cache_too_small_for_one_answer_says_which_setting_to_change(
-    vllm_start: Start, folders: dict[str, Path]
+    vllm_start: Settings, folders: dict[str, Path]
 ) -> None:
     server = VllmServer(vllm_start.model_copy(update={"kv_cache_gib": 1e-5}))
     with pytest.raises(WorkerError, match=r"lower engine\.max_model_len, or raise engine\.kv_cache_gib"):
