@@ -54,7 +54,7 @@ def contamination(cells: SweepCells, store: Store, compute: Compute) -> Report:
     if not isinstance(data, FilesData):
         raise ConfigError("the embedded task draws its own prompts; only `data.kind: files` can be contaminated")
     read, published = cells.read_files(data), cells.published
-    supervised_cell = cells.read_supervised()
+    supervised_cell = cells.supervised_file
     texts = {name: cells.texts(suite) for name, suite in published.items()}
     for cell in (read, *([] if supervised_cell is None else [supervised_cell]), *texts.values()):
         compute(cell)

@@ -32,16 +32,18 @@ class SourceCells:
     suites: Mapping[str, SuiteDefinition]
     device: Device
 
-    def _usable_files(self, data: FilesData) -> CellSpec:
-        """What is trained on: without the rows that a suite asks as well, where the sweep drops them."""
+    @cached_property
+    def _usable_files(self) -> CellSpec:
+        """What of files is trained on: without the rows that a suite asks as well, where the sweep drops them."""
+        data = self.sweep.data
+        assert isinstance(data, FilesData)
         read = self.read_files(data)
         if data.contamination.policy != "drop":
             return read
         config = {"suites": {name: suite.kind for name, suite in self.published.items()}}
         inputs = {"preferences": read, **{f"texts {name}": self.texts(suite) for name, suite in self.published.items()}}
-        supervised = self.read_supervised()
-        if supervised is not None:
-            inputs["supervised"] = supervised
+        if self.supervised_file is not None:
+            inputs["supervised"] = self.supervised_file
         return self._cell("decontaminate", config, inputs, "preferences (without overlaps)")
 
     @property
@@ -69,8 +71,12 @@ class SourceCells:
         hints = {"train": data.train, "eval": data.eval}
         return self._cell("preferences_files", config, {}, "preferences (read)", hints)
 
-    def read_supervised(self) -> CellSpec | None:
-        """The user's supervised rows as they were read; None where the supervised stage has none of its own."""
+    @cached_property
+    def supervised_file(self) -> CellSpec | None:
+        """The user's supervised rows as they were read; None where the supervised stage has none of its own.
+
+        Kept, like what is made of it: its digest reads the whole file.
+        """
         sft = self.sweep.reference.sft
         if sft is None or sft.data is None:
             return None

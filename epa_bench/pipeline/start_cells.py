@@ -96,12 +96,12 @@ class StartCells(SourceCells):
     @property
     def _supervised_rows(self) -> tuple[dict[str, Any], dict[str, CellSpec]]:
         """What rows the supervised stage has, as settings and inputs of a cell."""
-        data, supervised = self.sweep.data, self.read_supervised()
+        data, supervised = self.sweep.data, self.supervised_file
         if isinstance(data, EmbeddedData):
             return {"task": data.corpus_recipe()}, {}
         if supervised is None:
-            return {}, {"preferences": self._usable_files(data)}
-        return {}, {"supervised": self._usable_files(data) if data.contamination.policy == "drop" else supervised}
+            return {}, {"preferences": self._usable_files}
+        return {}, {"supervised": self._usable_files if data.contamination.policy == "drop" else supervised}
 
     @cached_property
     def preferences(self) -> CellSpec:
@@ -111,7 +111,7 @@ class StartCells(SourceCells):
             config = {"task": data.recipe(), **self._generating}
             return self._on_reference("preferences_embedded", config, {}, "preferences (sampled from the reference)")
         config = {"text": self._text, "invalid_rows": data.invalid_rows}
-        return self._on_tokenizer("fit", config, {"preferences": self._usable_files(data)}, "preferences (fit)")
+        return self._on_tokenizer("fit", config, {"preferences": self._usable_files}, "preferences (fit)")
 
     @property
     def has_gold(self) -> bool:

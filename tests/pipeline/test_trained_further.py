@@ -270,7 +270,7 @@ def test_what_it_takes_is_planned(place: Workplace) -> None:
     assert found.disk.checkpoints == 4 * (1 + len(found.trainings)) * supervised.parameters
     unread = OwedTokens(part="supervised", cells=1, sequences=None, tokens=None)
     assert unread in found.tokens
-    compute(run, run.cells.read_supervised())
+    compute(run, run.cells.supervised_file)
     # Six of the ten rows, twice, of 96 tokens at most.
     assert OwedTokens(part="supervised", cells=1, sequences=12, tokens=12 * 96) in forecast(run).tokens
     small = forecast(run, memory=1)
